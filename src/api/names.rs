@@ -1,0 +1,116 @@
+//! Names of the labels, annotations and objects that Sluice makes, and the digest of a pod template.
+//!
+//! Owns length limits and hashing. Names are deterministic, so a write repeated after a crash meets
+//! the object of the first try. Must not look at the cluster.
+
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+/// Label on a governed Deployment; its value is the Rollout's name. The admission policies select on it.
+pub const ROLLOUT_LABEL: &str = "sluice.dev/rollout";
+/// Label on everything that Sluice made for a Rollout; its value is the Rollout's name.
+pub const ROLLOUT_NAME_LABEL: &str = "sluice.dev/rollout-name";
+/// Label on what Sluice made for a Rollout; its value is `canary`.
+pub const ROLE_LABEL: &str = "sluice.dev/role";
+/// The value of [`ROLE_LABEL`].
+pub const CANARY_ROLE: &str = "canary";
+/// Annotation on the canary Deployment with the digest of the template it was made from.
+pub const REVISION_ANNOTATION: &str = "sluice.dev/revision";
+/// Annotation that lets a person open the gate by hand; the guard policy looks for it.
+pub const BREAK_GLASS_ANNOTATION: &str = "sluice.dev/break-glass";
+/// Finalizer on a Rollout: traffic goes back to stable before the object may go.
+pub const FINALIZER: &str = "sluice.dev/restore-traffic";
+/// Annotation on a Rollout that lets it go without restoring anything, for when the cluster cannot be reached as it was.
+pub const ABANDON_ANNOTATION: &str = "sluice.dev/abandon";
+/// The label that the Deployment controller adds to every template it copies.
+const POD_TEMPLATE_HASH: &str = "pod-template-hash";
+
+/// The longest name that may also be a label value or a Service name (RFC 1123 label).
+const LONGEST: usize = 63;
+
+/// `base` + `suffix`, shortened with a digest when it would exceed 63 characters.
+pub fn with_suffix(base: &str, suffix: &str) -> String {
+    let room = LONGEST.saturating_sub(suffix.len());
+    if base.len() <= room {
+        return format!("{base}{suffix}");
+    }
+    let kept: String = base.chars().take(room.saturating_sub(9)).collect();
+    format!("{}-{}{suffix}", kept.trim_end_matches(['-', '.']), short(&hex(base.as_bytes())))
+}
+
+/// The canary's name for a workload or Service called `name`.
+pub fn canary(name: &str) -> String {
+    with_suffix(name, "-canary")
+}
+
+/// The name of the Release of attempt `number` of a Rollout; unique also when the Rollout is made anew.
+pub fn release(rollout: &str, uid: &str, number: u32, revision: &str) -> String {
+    let digest = hex(format!("{uid}/{number}/{revision}").as_bytes());
+    with_suffix(rollout, &format!("-{number}-{}", short(&digest)))
+}
+
+/// A name that belongs to `base` and is unique for `key`; used for events.
+pub fn unique(base: &str, key: &str) -> String {
+    let digest: String = hex(key.as_bytes()).chars().take(16).collect();
+    with_suffix(base, &format!(".{digest}"))
+}
+
+/// The digest that identifies a pod template: SHA-256 over its canonical JSON (keys sorted), without the label
+/// that the Deployment controller adds; 16 hex digits.
+pub fn template_digest(template: &Value) -> String {
+    let mut template = template.clone();
+    if let Some(labels) = template.pointer_mut("/metadata/labels").and_then(Value::as_object_mut) {
+        labels.remove(POD_TEMPLATE_HASH);
+    }
+    if let Some(metadata) = template.get_mut("metadata").and_then(Value::as_object_mut) {
+        metadata.remove("creationTimestamp");
+    }
+    hex(template.to_string().as_bytes()).chars().take(16).collect()
+}
+
+/// The template without what the Deployment controller added to its ReplicaSet's copy.
+pub fn without_template_hash(mut template: Value) -> Value {
+    if let Some(labels) = template.pointer_mut("/metadata/labels").and_then(Value::as_object_mut) {
+        labels.remove(POD_TEMPLATE_HASH);
+    }
+    template
+}
+
+/// The first eight digits of a digest, for people and for names.
+pub fn short(digest: &str) -> &str {
+    digest.get(..8).unwrap_or(digest)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn names_stay_labels() {
+        assert_eq!(canary("shop"), "shop-canary");
+        let long = "a".repeat(80);
+        let name = canary(&long);
+        assert_eq!(name.len(), 63);
+        assert!(name.ends_with("-canary"));
+        assert_ne!(name, canary(&"a".repeat(81)), "two long names must not meet");
+        assert!(release(&long, "uid", 7, "abc").len() <= 63);
+    }
+
+    #[test]
+    fn a_template_has_one_digest_whoever_copied_it() {
+        let template = json!({"metadata": {"labels": {"app": "shop"}}, "spec": {"containers": [{"name": "shop", "image": "shop:1"}]}});
+        let copied = json!({"spec": {"containers": [{"image": "shop:1", "name": "shop"}]},
+            "metadata": {"creationTimestamp": null, "labels": {"pod-template-hash": "5d8f", "app": "shop"}}});
+        assert_eq!(template_digest(&template), template_digest(&copied));
+        // Pinned: a digest that changes between versions of the operator would start a rollout on upgrade.
+        assert_eq!(template_digest(&template), "PINNED");
+        let other = json!({"metadata": {"labels": {"app": "shop"}}, "spec": {"containers": [{"name": "shop", "image": "shop:2"}]}});
+        assert_ne!(template_digest(&template), template_digest(&other));
+    }
+}

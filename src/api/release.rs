@@ -1,0 +1,155 @@
+//! `Release`: the record of one attempt. Written by Sluice only; outlives the Rollout.
+
+use jiff::Timestamp;
+use kube::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::rollout::Owner;
+use super::status::TimelineEntry;
+
+/// What was tried.
+#[derive(CustomResource, Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "sluice.dev",
+    version = "v1alpha1",
+    kind = "Release",
+    plural = "releases",
+    shortname = "srel",
+    category = "sluice",
+    namespaced,
+    status = "ReleaseStatus",
+    derive = "PartialEq",
+    doc = "The record of one attempt to release a revision: what was tried, what happened, how it ended. Written by Sluice; outlives the Rollout.",
+    printcolumn(name = "Rollout", type_ = "string", json_path = ".spec.rollout"),
+    printcolumn(name = "Revision", type_ = "string", json_path = ".spec.revision"),
+    printcolumn(name = "Outcome", type_ = "string", json_path = ".status.outcome"),
+    printcolumn(name = "Exposure", type_ = "string", json_path = ".status.exposure.maxWeight", description = "Largest share of live traffic it was given, in percent"),
+    printcolumn(name = "Requests", type_ = "integer", json_path = ".status.exposure.requests"),
+    printcolumn(name = "Errors", type_ = "integer", json_path = ".status.exposure.errors"),
+    printcolumn(name = "Message", type_ = "string", json_path = ".status.message"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct ReleaseSpec {
+    /// Name of the Rollout that governed the attempt.
+    pub rollout: String,
+    /// UID of that Rollout, so that one made anew under the same name is told apart.
+    pub rollout_uid: String,
+    /// Kind and name of the workload, for example `Deployment/shop`.
+    pub workload: String,
+    /// Number of the attempt, counted per Rollout from 1.
+    pub number: u32,
+    /// Digest of the pod template that was tried.
+    pub revision: String,
+    /// Digest of the pod template that was stable before.
+    pub from_revision: String,
+    /// Container images of the template that was tried, as `name=image`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<String>,
+    /// Who answered for the workload.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Owner>,
+    /// The failed Release that this one comes after, if the last one failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remediates: Option<String>,
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Outcome {
+    /// It serves everybody.
+    Promoted,
+    /// It was taken back after it had served live traffic.
+    RolledBack,
+    /// A person went back to the stable version.
+    Aborted,
+    /// A newer template came before it was done.
+    Superseded,
+    /// It was taken back before it had served a single request.
+    FailedBeforeExposure,
+}
+
+/// Who or what caused the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Trigger {
+    /// Sluice, on evidence.
+    Automatic,
+    /// A person.
+    Manual,
+}
+
+/// What users met of the attempt.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Exposure {
+    /// Largest share of live traffic it was given, in percent.
+    pub max_weight: u8,
+    /// Requests it served, as the data plane counted them.
+    pub requests: u64,
+    /// Requests of these that failed.
+    pub errors: u64,
+}
+
+/// When things happened. A time that is absent did not happen.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Times {
+    /// The new template was first seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "super::units::time_schema")]
+    pub requested_at: Option<Timestamp>,
+    /// It was first given live traffic.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "super::units::time_schema")]
+    pub exposed_at: Option<Timestamp>,
+    /// Time of the sample with which the verdict fell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "super::units::time_schema")]
+    pub sample_at: Option<Timestamp>,
+    /// The verdict that ended it fell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "super::units::time_schema")]
+    pub verdict_at: Option<Timestamp>,
+    /// The routes were seen with weight 0 for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "super::units::time_schema")]
+    pub weight_zero_at: Option<Timestamp>,
+    /// The routes were seen without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "super::units::time_schema")]
+    pub route_restored_at: Option<Timestamp>,
+    /// Every pod of the workload ran it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "super::units::time_schema")]
+    pub promoted_at: Option<Timestamp>,
+    /// Nothing of it was left to clean up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "super::units::time_schema")]
+    pub ended_at: Option<Timestamp>,
+}
+
+/// What happened.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ReleaseStatus {
+    /// How it ended; absent while it is going on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Outcome>,
+    /// One word for programs that says why it ended so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// One sentence with numbers.
+    #[serde(default)]
+    pub message: String,
+    /// What users met.
+    #[serde(default)]
+    pub exposure: Exposure,
+    /// When things happened.
+    #[serde(default)]
+    pub times: Times,
+    /// Every decision, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub timeline: Vec<TimelineEntry>,
+}

@@ -1,0 +1,72 @@
+//! `ReworkEvent`: the record that a release had to be taken back. Written by Sluice, once per rollback; outlives the Rollout.
+
+use jiff::Timestamp;
+use kube::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::release::Trigger;
+use super::rollout::Owner;
+
+/// Why there was rework.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ReworkKind {
+    /// An exposed release was taken back.
+    Rollback,
+}
+
+/// A release that had to be taken back.
+#[derive(CustomResource, Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "sluice.dev",
+    version = "v1alpha1",
+    kind = "ReworkEvent",
+    plural = "reworkevents",
+    shortname = "srw",
+    category = "sluice",
+    namespaced,
+    derive = "PartialEq",
+    doc = "The record that an exposed release had to be taken back. Written by Sluice once per rollback; outlives the Rollout.",
+    printcolumn(name = "Rollout", type_ = "string", json_path = ".spec.rollout"),
+    printcolumn(name = "Release", type_ = "string", json_path = ".spec.failedRelease"),
+    printcolumn(name = "Trigger", type_ = "string", json_path = ".spec.trigger"),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".spec.reason"),
+    printcolumn(name = "Message", type_ = "string", json_path = ".spec.message"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct ReworkEventSpec {
+    /// What kind of rework.
+    pub kind: ReworkKind,
+    /// Name of the Rollout.
+    pub rollout: String,
+    /// The Release that was taken back.
+    pub failed_release: String,
+    /// Digest of the rejected pod template.
+    pub revision: String,
+    /// Who or what caused it.
+    pub trigger: Trigger,
+    /// One word for programs that says why.
+    pub reason: String,
+    /// One sentence with numbers.
+    pub message: String,
+    /// The signal that breached, if one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<String>,
+    /// Who answered for the workload.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Owner>,
+    /// The release was first given live traffic.
+    #[schemars(schema_with = "super::units::time_schema")]
+    pub exposed_at: Timestamp,
+    /// The verdict fell.
+    #[schemars(schema_with = "super::units::time_schema")]
+    pub verdict_at: Timestamp,
+    /// The routes were seen with weight 0 for it.
+    #[schemars(schema_with = "super::units::time_schema")]
+    pub weight_zero_at: Timestamp,
+    /// Seconds from first exposure to the verdict.
+    pub detect_seconds: f64,
+    /// Seconds from the verdict to weight 0.
+    pub act_seconds: f64,
+}

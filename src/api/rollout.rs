@@ -1,0 +1,286 @@
+//! `Rollout`: what a platform team asks for.
+//!
+//! Owns the spec, its defaults and the rules that the API server checks. Every field says what a user can do with it.
+
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::status::RolloutStatus;
+use super::units::{Duration, Number, Percent};
+
+/// Governs the releases of one workload: every new pod template is held back, tried on a share of live traffic,
+/// judged, and promoted or taken back.
+#[derive(CustomResource, KubeSchema, Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[kube(
+    group = "sluice.dev",
+    version = "v1alpha1",
+    kind = "Rollout",
+    plural = "rollouts",
+    shortname = "sro",
+    category = "sluice",
+    namespaced,
+    status = "RolloutStatus",
+    derive = "PartialEq",
+    doc = "Governs the releases of one workload: every new pod template is held back, tried on a share of live traffic, judged on evidence, and promoted or taken back.",
+    printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase", description = "What Sluice is doing; for people. Programs read the conditions."),
+    printcolumn(name = "Wave", type_ = "string", json_path = ".status.wave", description = "Wave of the run in progress, or of the last one"),
+    printcolumn(name = "Weight", type_ = "string", json_path = ".status.weight", description = "Share of live traffic that the canary is given"),
+    printcolumn(name = "Verdict", type_ = "string", json_path = ".status.verdict", description = "What the evidence says so far"),
+    printcolumn(name = "Message", type_ = "string", json_path = ".status.message", description = "One sentence with numbers"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "Target", type_ = "string", json_path = ".spec.targetRef.name", priority = 1),
+    printcolumn(name = "Stable", type_ = "string", json_path = ".status.stable.replicaSet", description = "ReplicaSet of the proven version", priority = 1),
+    printcolumn(name = "Release", type_ = "string", json_path = ".status.run.release", description = "Record of the attempt in progress, or of the last one", priority = 1)
+)]
+#[serde(rename_all = "camelCase")]
+pub struct RolloutSpec {
+    /// The workload to govern. Cannot be changed: delete the Rollout and make another one.
+    #[x_kube(validation = Rule::new("self == oldSelf").message("targetRef cannot be changed; delete this Rollout and create another one"))]
+    pub target_ref: TargetRef,
+    /// Who answers for this workload. Copied to metrics, alerts and records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Owner>,
+    /// Where the workload's traffic comes from and how the canary's share is set.
+    pub traffic: Traffic,
+    /// The steps to full traffic, in percent of live traffic, strictly increasing. After the last wave the version is promoted.
+    #[serde(default = "default_waves")]
+    #[schemars(length(min = 1, max = 20))]
+    #[x_kube(
+        validation = Rule::new("self.map(w, w.weight).isSorted() && self.all(w, self.exists_one(v, v.weight == w.weight))").message("waves: weights must increase from wave to wave, for example 1, 5, 25, 50"),
+    )]
+    pub waves: Vec<Wave>,
+    /// What the canary is judged on.
+    pub analysis: Analysis,
+    /// How long the canary's pods may take to become available, the gateway to accept a change, and the promotion to finish, each. After it the attempt is taken back.
+    #[serde(default = "default_progress_deadline")]
+    pub progress_deadline: Duration,
+}
+
+fn default_waves() -> Vec<Wave> {
+    [1, 5, 25, 50].into_iter().map(|weight| Wave { weight, bake: default_bake(), max_bake: None }).collect()
+}
+
+const fn default_progress_deadline() -> Duration {
+    Duration::from_secs(600)
+}
+
+/// The kinds of workload that can be governed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub enum TargetKind {
+    /// `apps/v1` Deployment.
+    #[default]
+    Deployment,
+}
+
+/// A workload in the Rollout's own namespace.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TargetRef {
+    /// Kind of the workload: Deployment.
+    #[serde(default)]
+    pub kind: TargetKind,
+    /// Name of the workload.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+}
+
+/// Who answers for the workload.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Owner {
+    /// Team name; becomes the `team` label of metrics and alerts.
+    #[schemars(length(min = 1, max = 63))]
+    pub team: String,
+    /// Where to reach the team, for example a channel or an on-call alias; named in messages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    pub contact: Option<String>,
+}
+
+/// Where the workload's traffic comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Traffic {
+    /// The Service through which the routes reach the workload today. It stays the stable version's.
+    #[schemars(length(min = 1, max = 63))]
+    pub stable_service: String,
+    /// Name of the Service that Sluice makes for the canary. Default: the stable Service's name + `-canary`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub canary_service: Option<String>,
+    /// The routes whose weights are set. Each must have exactly one rule with the stable Service among its backends.
+    #[schemars(length(min = 1, max = 4))]
+    #[x_kube(validation = Rule::new("self.all(r, self.exists_one(s, s.name == r.name))").message("traffic.routes: each route may be named once"))]
+    pub routes: Vec<RouteRef>,
+    /// How long the canary's pods are kept after the last request was sent to them. Use at least the data plane's own delay.
+    #[serde(default = "default_drain")]
+    pub drain: Duration,
+}
+
+const fn default_drain() -> Duration {
+    Duration::from_secs(10)
+}
+
+/// The kinds of route whose weights can be set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub enum RouteKind {
+    /// `gateway.networking.k8s.io/v1` HTTPRoute.
+    #[default]
+    HTTPRoute,
+}
+
+/// A route in the Rollout's own namespace.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RouteRef {
+    /// Kind of the route: HTTPRoute.
+    #[serde(default)]
+    pub kind: RouteKind,
+    /// Name of the route.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+}
+
+/// One step on the way to full traffic.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.maxBake) || !has(self.bake) || duration(self.bake) <= duration(self.maxBake)").message("waves: bake must not be longer than maxBake"))]
+pub struct Wave {
+    /// Share of live traffic for the canary, in percent.
+    #[schemars(range(min = 1, max = 100))]
+    pub weight: u8,
+    /// The least time at this weight, counted from when the observed share of requests follows the weight. Evidence is needed as well.
+    #[serde(default = "default_bake")]
+    pub bake: Duration,
+    /// The most time to wait for evidence at this weight; after it the Rollout is Held and its owner told. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_bake: Option<Duration>,
+}
+
+const fn default_bake() -> Duration {
+    Duration::from_secs(600)
+}
+
+/// What the canary is judged on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Analysis {
+    /// The MetricsProvider to ask.
+    pub provider_ref: ProviderRef,
+    /// How often the signals are read. Never more often than the provider's scrape interval.
+    #[serde(default = "default_interval")]
+    pub interval: Duration,
+    /// How long the signals may be unreadable before the Rollout shows `AnalysisBlind`. It holds from the first moment on.
+    #[serde(default = "default_no_data_timeout")]
+    pub no_data_timeout: Duration,
+    /// The signals. All must pass for a wave to end; one breach takes the version back.
+    #[schemars(length(min = 1, max = 10))]
+    #[x_kube(validation = Rule::new("self.all(s, self.exists_one(t, t.name == s.name))").message("analysis.signals: each name may be used once"))]
+    pub signals: Vec<Signal>,
+}
+
+const fn default_interval() -> Duration {
+    Duration::from_secs(15)
+}
+
+const fn default_no_data_timeout() -> Duration {
+    Duration::from_secs(120)
+}
+
+/// The name of a MetricsProvider.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ProviderRef {
+    /// Name of the cluster-scoped MetricsProvider, made by the platform team.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+}
+
+/// One thing that the canary is judged on: exactly one of `errorRatio` and `query`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.errorRatio) != has(self.query)").message("analysis.signals: give exactly one of errorRatio and query"))]
+#[x_kube(validation = Rule::new("!has(self.consecutive) || !has(self.of) || self.consecutive <= self.of").message("analysis.signals: consecutive must not be larger than of"))]
+pub struct Signal {
+    /// Name of the signal, used in messages and metrics.
+    #[schemars(length(min = 1, max = 40), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    pub name: String,
+    /// Share of failed requests of the canary, from the data plane's own counters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_ratio: Option<ErrorRatio>,
+    /// A PromQL query with bounds on its value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub query: Option<Query>,
+    /// How many samples must breach before the version is taken back.
+    #[serde(default = "default_consecutive")]
+    #[schemars(range(min = 1, max = 20))]
+    pub consecutive: u8,
+    /// Out of how many samples: `consecutive: 3, of: 5` means 3 of the last 5. Default: the same as `consecutive`, that is, in a row.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 20))]
+    pub of: Option<u8>,
+}
+
+const fn default_consecutive() -> u8 {
+    2
+}
+
+/// Which counters an `errorRatio` is read from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub enum Source {
+    /// Chosen by the controller name that the route's status carries.
+    #[default]
+    Auto,
+    /// Traefik's per-service counters.
+    Traefik,
+}
+
+/// Share of failed requests.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ErrorRatio {
+    /// Where the counters come from.
+    #[serde(default)]
+    pub source: Source,
+    /// A sample breaches when more than this share of the canary's requests failed (status 500 and above).
+    pub threshold: Percent,
+    /// A sample closes when it holds this many canary requests, so that one failure of three requests is not a verdict.
+    #[serde(default = "default_min_requests")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub min_requests: u32,
+}
+
+const fn default_min_requests() -> u32 {
+    50
+}
+
+/// A PromQL query with bounds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.max) || has(self.min)").message("analysis.signals.query: give max, min or both"))]
+pub struct Query {
+    /// The query; must answer with exactly one finite number. Known variables: `{{namespace}}`, `{{workload}}`, `{{canaryPods}}`, `{{stablePods}}`, `{{canaryService}}`, `{{stableService}}`, `{{interval}}`.
+    #[schemars(length(min = 1, max = 2048))]
+    pub promql: String,
+    /// A sample breaches above this value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max: Option<Number>,
+    /// A sample breaches below this value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min: Option<Number>,
+}
+
+impl Traffic {
+    /// The name of the canary's Service.
+    pub fn canary_service_name(&self) -> String {
+        self.canary_service.clone().unwrap_or_else(|| super::names::canary(&self.stable_service))
+    }
+}
+
+impl Signal {
+    /// Of how many of the last samples `consecutive` are counted.
+    pub fn window(&self) -> u8 {
+        self.of.unwrap_or(self.consecutive).max(self.consecutive)
+    }
+}

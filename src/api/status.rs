@@ -1,0 +1,362 @@
+//! `Rollout.status`: what people see, and the state from which the operator goes on after a crash.
+//!
+//! Everything that a later pass needs is here: no timer and no count lives in memory only.
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::conditions::Condition;
+use super::release::{Outcome, Times, Trigger};
+
+/// The observed state of a Rollout.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RolloutStatus {
+    /// The generation of the spec that this status speaks of.
+    #[serde(default)]
+    pub observed_generation: i64,
+    /// What Sluice is doing, in one word for people. Programs read the conditions.
+    #[serde(default)]
+    pub phase: Phase,
+    /// The wave of the run, such as `2/4`.
+    #[serde(default)]
+    pub wave: String,
+    /// The share of live traffic that the canary is meant to have, such as `5%`.
+    #[serde(default)]
+    pub weight: String,
+    /// What the evidence says so far.
+    #[serde(default)]
+    pub verdict: VerdictWord,
+    /// One sentence with numbers: what is going on and what is awaited.
+    #[serde(default)]
+    pub message: String,
+    /// Standard conditions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map"), extend("x-kubernetes-list-map-keys" = ["type"]))]
+    pub conditions: Vec<Condition>,
+    /// The version that is proven and serves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stable: Option<Revision>,
+    /// The attempt in progress, or the last one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<Run>,
+    /// How many attempts there have been.
+    #[serde(default)]
+    pub attempts: u32,
+    /// Digests of templates that were taken back, newest last. They are not tried again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20))]
+    pub rejected: Vec<String>,
+    /// When the gate was last proven to hold, by a dry run against the API server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "super::units::time_schema")]
+    pub gate_proven_at: Option<Timestamp>,
+    /// The last attempt that was taken back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_rollback: Option<LastRollback>,
+    /// How many attempts were promoted.
+    #[serde(default)]
+    pub promotions: u32,
+    /// How many attempts were taken back after exposure.
+    #[serde(default)]
+    pub rollbacks: u32,
+}
+
+/// What Sluice is doing, in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub enum Phase {
+    /// Getting to know the workload; nothing is held back yet.
+    #[default]
+    Adopting,
+    /// At rest: the proven version serves and the gate is closed to new ones.
+    Stable,
+    /// A new template is held back while the surroundings are checked.
+    Preflight,
+    /// The canary's pods are coming up.
+    Starting,
+    /// The canary's share is being changed.
+    Shifting,
+    /// The canary serves its share and is judged.
+    Baking,
+    /// Waiting: evidence is missing, or took longer than `maxBake`.
+    Held,
+    /// The gate is open for the proven template and the workload rolls.
+    Promoting,
+    /// The new version serves everybody; the canary is being removed.
+    Settling,
+    /// The last attempt serves everybody.
+    Promoted,
+    /// Traffic is back on stable; the canary is being removed.
+    RollingBack,
+    /// The last attempt was taken back; its template waits behind the gate.
+    RolledBack,
+    /// The attempt is being ended because its template is no longer wanted.
+    Withdrawing,
+    /// The Rollout is being deleted.
+    Leaving,
+    /// A person must act; the message says on what.
+    Stalled,
+}
+
+/// What the evidence says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub enum VerdictWord {
+    /// Nothing to judge.
+    #[default]
+    None,
+    /// Not enough evidence yet.
+    Undecided,
+    /// Every signal has enough evidence and none breaches.
+    Safe,
+    /// A signal breached.
+    Harm,
+    /// The evidence cannot be read.
+    NoData,
+}
+
+/// A revision of the workload.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Revision {
+    /// Digest of its pod template.
+    pub digest: String,
+    /// The ReplicaSet that runs it.
+    pub replica_set: String,
+}
+
+/// Where an attempt stands. Exactly one step at a time; within a step the cluster itself says what is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Step {
+    /// Checking the surroundings; nothing was made yet.
+    Preflight,
+    /// Canary Deployment and Service are coming up at weight 0.
+    Starting,
+    /// The weight of the wave is being set; waiting for the gateway and for the observed share.
+    Shifting,
+    /// The bake clock of the wave is running.
+    Baking,
+    /// The gate was opened for the analysed template; the workload rolls natively.
+    Promoting,
+    /// The promotion failed: the stable template is put back and the workload rolls back natively.
+    Reverting,
+    /// The outcome is known: weight 0, route restored, drained, canary deleted, recorded.
+    Closing,
+    /// Nothing is left to do.
+    Done,
+}
+
+/// One attempt to release a revision.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Run {
+    /// Name of the Release that records it.
+    pub release: String,
+    /// Number of the attempt.
+    pub number: u32,
+    /// Digest of the template that is tried.
+    pub revision: String,
+    /// Digest of the template that was stable when it began.
+    pub from_revision: String,
+    /// Images of the template, as `name=image`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20))]
+    pub images: Vec<String>,
+    /// The failed Release before this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remediates: Option<String>,
+    /// Where it stands.
+    pub step: Step,
+    /// When the step began.
+    #[schemars(schema_with = "super::units::time_schema")]
+    pub step_at: Timestamp,
+    /// The wave it is in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wave: Option<WaveState>,
+    /// The share that the canary is meant to have, in percent. Committed before any route is touched.
+    #[serde(default)]
+    pub weight: u8,
+    /// The backends of each governed rule as they were, to be put back at the end.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 4))]
+    pub routes: Vec<RouteBackup>,
+    /// Requests counted so far.
+    #[serde(default)]
+    pub traffic: TrafficState,
+    /// State of each signal in this wave.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 10))]
+    pub signals: Vec<SignalState>,
+    /// How it ended or is about to end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Outcome>,
+    /// Who or what caused the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trigger: Option<Trigger>,
+    /// One word for programs that says why it ended so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The signal that breached, if one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<String>,
+    /// One sentence that says how it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub summary: Option<String>,
+    /// When things happened.
+    #[serde(default)]
+    pub times: Times,
+    /// Largest share of live traffic it was given, in percent.
+    #[serde(default)]
+    pub max_weight: u8,
+    /// Every decision, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub timeline: Vec<TimelineEntry>,
+}
+
+/// The wave in progress.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WaveState {
+    /// Position in `spec.waves`, from 0.
+    pub index: u8,
+    /// When its weight was decided.
+    #[schemars(schema_with = "super::units::time_schema")]
+    pub started_at: Timestamp,
+    /// When every gateway had accepted its weight. Evidence counts from here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "super::units::time_schema")]
+    pub accepted_at: Option<Timestamp>,
+    /// When the observed share was seen to follow; the bake clock counts from here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "super::units::time_schema")]
+    pub bake_at: Option<Timestamp>,
+}
+
+/// What a governed rule looked like before the first weight.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RouteBackup {
+    /// Name of the route.
+    pub route: String,
+    /// Weight of each backend of the rule, in order.
+    #[schemars(length(max = 16))]
+    pub backends: Vec<BackendWeight>,
+}
+
+/// The weight of one backend.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BackendWeight {
+    /// Name of the Service.
+    pub name: String,
+    /// Its weight as the route had it.
+    pub weight: u32,
+}
+
+/// Requests that are already counted. Samples up to `until` are never read again, so a restart neither skips nor
+/// counts twice: what came later is read again from Prometheus.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TrafficState {
+    /// Time of the newest sample that is counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "super::units::time_schema")]
+    pub until: Option<Timestamp>,
+    /// Last value of each counter.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub cursors: Vec<SeriesCursor>,
+    /// Counts of the whole run.
+    #[serde(default)]
+    pub run: Tally,
+    /// Counts of this wave.
+    #[serde(default)]
+    pub wave: Tally,
+    /// Counts of this wave since the weight can be expected to have taken effect; the observed share is taken from these.
+    #[serde(default)]
+    pub settled: Tally,
+}
+
+/// Requests and errors of both versions.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Tally {
+    /// Requests that the canary served.
+    #[serde(default)]
+    pub canary_requests: u64,
+    /// Failed requests of these.
+    #[serde(default)]
+    pub canary_errors: u64,
+    /// Requests that stable served in the same time.
+    #[serde(default)]
+    pub stable_requests: u64,
+    /// Failed requests of these.
+    #[serde(default)]
+    pub stable_errors: u64,
+}
+
+/// What one signal has seen in this wave.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SignalState {
+    /// Name of the signal.
+    pub name: String,
+    /// Time of the newest sample that is counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "super::units::time_schema")]
+    pub until: Option<Timestamp>,
+    /// The last closed samples, oldest first: `o` passed, `x` breached.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 20))]
+    pub samples: String,
+    /// How many samples have closed.
+    #[serde(default)]
+    pub closed: u32,
+    /// Canary requests in the sample that has not closed yet.
+    #[serde(default)]
+    pub open_requests: u64,
+    /// Failed requests of these.
+    #[serde(default)]
+    pub open_errors: u64,
+}
+
+/// The last value of one counter series.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SeriesCursor {
+    /// Digest of the series' labels.
+    pub id: String,
+    /// Its last value.
+    pub value: f64,
+}
+
+/// One decision of an attempt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TimelineEntry {
+    /// When it was decided.
+    #[schemars(schema_with = "super::units::time_schema")]
+    pub at: Timestamp,
+    /// One word for programs.
+    pub reason: String,
+    /// One sentence with numbers.
+    pub message: String,
+}
+
+/// The last attempt that was taken back. Metrics and alerts are derived from it, so they survive restarts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LastRollback {
+    /// When the verdict fell.
+    #[schemars(schema_with = "super::units::time_schema")]
+    pub at: Timestamp,
+    /// Who or what caused it.
+    pub trigger: Trigger,
+    /// One word for programs that says why.
+    pub reason: String,
+    /// The Release that was taken back.
+    pub release: String,
+    /// Digest of its template.
+    pub revision: String,
+}

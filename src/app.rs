@@ -1,0 +1,175 @@
+//! Wiring: client, watches, poller, controller, admin server, and a graceful stop. The only place besides the poller
+//! that starts tasks.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use futures::{Stream, StreamExt};
+use kube::runtime::{Controller, controller};
+use kube::{Client, Config};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+use crate::controller::{Context, reconcile, retry, sweep};
+use crate::prometheus::Poller;
+use crate::record::metrics;
+use crate::server::{Admin, serve};
+use crate::watch::{Freshness, RolloutRef, stores};
+
+/// Passes that run at once. With calls of at most ten seconds this also bounds the load on the API server.
+const PASSES_AT_ONCE: u16 = 8;
+/// Room for Rollouts that are to be looked at.
+const QUEUE: usize = 1024;
+
+/// How the operator is run.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where the admin server listens.
+    pub listen: SocketAddr,
+    /// The name of this process in events.
+    pub reporter: String,
+}
+
+/// Runs the operator until it is told to stop.
+pub async fn run(options: Options) -> anyhow::Result<()> {
+    let mut config = Config::infer().await.context("no cluster: neither in-cluster configuration nor a kubeconfig was found")?;
+    // The reconcile is the retry: kube's own would hold one call for minutes.
+    config.default_retry = false;
+    let client = Client::try_from(config).context("the cluster's address or credentials cannot be used")?;
+    let (stop_sender, stop) = watch::channel(false);
+    let freshness = Freshness::default();
+    let (wake, inbox) = mpsc::channel(QUEUE);
+    let (stores, watches) = stores(&client, &freshness, &wake);
+
+    let (registry, own) = metrics::registry(stores.rollouts.clone(), freshness.clone());
+    let (poll_wake, mut poll_inbox) = mpsc::channel(QUEUE);
+    let poller = Poller::new(poll_wake, Arc::new(own.clone())).context("the client for Prometheus cannot be made")?;
+    let context = Arc::new(Context::new(client, stores.clone(), poller.clone(), own, options.reporter.clone()));
+
+    let mut tasks: JoinSet<(&'static str, anyhow::Result<()>)> = JoinSet::new();
+    let admin = Admin { registry: Arc::new(registry), freshness: freshness.clone() };
+    let (listen, stopped) = (options.listen, until(stop.clone()));
+    tasks.spawn(async move {
+        let served = serve(listen, admin, stopped).await;
+        ("admin server", served.with_context(|| format!("the admin server cannot listen on {listen}")))
+    });
+    for (kind, task) in watches {
+        tasks.spawn(async move {
+            task.await;
+            (kind, Ok(()))
+        });
+    }
+    let running = poller.clone();
+    let poll_stop = until(stop.clone());
+    tasks.spawn(async move {
+        running.run(poll_stop).await;
+        ("poller", Ok(()))
+    });
+    tasks.spawn(async move {
+        while let Some(rollout) = poll_inbox.recv().await {
+            let reference = RolloutRef::new(&rollout.name).within(rollout.namespace.as_deref().unwrap_or_default());
+            if wake.send(reference).await.is_err() {
+                break;
+            }
+        }
+        ("poller's wakes", Ok(()))
+    });
+    let sweeping = Arc::clone(&context);
+    let mut sweep_stop = stop.clone();
+    tasks.spawn(async move {
+        let mut every = tokio::time::interval(Duration::from_secs(60));
+        loop {
+            tokio::select! {
+                _ = every.tick() => sweep(&sweeping),
+                _ = sweep_stop.changed() => break,
+            }
+        }
+        ("sweeper", Ok(()))
+    });
+    let waiting = freshness.clone();
+    let control_stop = until(stop.clone());
+    tasks.spawn(async move {
+        wait_until_watched(&waiting).await;
+        tracing::info!("every kind is watched, starting");
+        let config = controller::Config::default().concurrency(PASSES_AT_ONCE);
+        // Every trigger, the Rollouts' own included, comes through the inbox: a stream that fails delays no other.
+        Controller::for_stream(futures::stream::pending(), stores.rollouts)
+            .with_config(config)
+            .reconcile_on(received(inbox))
+            .graceful_shutdown_on(control_stop)
+            .run(reconcile, retry, context)
+            .for_each(|_| async {})
+            .await;
+        ("controller", Ok(()))
+    });
+
+    let ended = tokio::select! {
+        () = told_to_stop() => {
+            tracing::info!("told to stop");
+            None
+        }
+        Some(ended) = tasks.join_next() => Some(ended),
+    };
+    // Stopping moves nothing: passes in progress end, everything else is in the cluster.
+    let _ = stop_sender.send(true);
+    let _ = tokio::time::timeout(Duration::from_secs(5), async { while tasks.join_next().await.is_some() {} }).await;
+    match ended {
+        None => Ok(()),
+        Some(Ok((name, Ok(())))) => anyhow::bail!("the {name} task ended by itself"),
+        Some(Ok((_, Err(error)))) => Err(error),
+        Some(Err(error)) => Err(error).context("a task failed"),
+    }
+}
+
+fn received(mut inbox: mpsc::Receiver<RolloutRef>) -> impl Stream<Item = RolloutRef> {
+    futures::stream::poll_fn(move |context| inbox.poll_recv(context))
+}
+
+/// Deciding on half a world would be guessing: wait until every kind was listed.
+async fn wait_until_watched(freshness: &Freshness) {
+    let mut patience = tokio::time::interval(Duration::from_millis(20));
+    let mut told = 0_u32;
+    loop {
+        patience.tick().await;
+        let missing = freshness.missing();
+        if missing.is_empty() {
+            return;
+        }
+        told = told.saturating_add(1);
+        if told.is_multiple_of(500) {
+            tracing::warn!(missing = missing.join(", "), "still waiting to be allowed to watch");
+        }
+    }
+}
+
+async fn until(mut stop: watch::Receiver<bool>) {
+    while !*stop.borrow() {
+        if stop.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// SIGTERM or Ctrl-C.
+async fn told_to_stop() {
+    let interrupt = async {
+        let _ = tokio::signal::ctrl_c().await;
+    };
+    let terminate = async {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut signal) => {
+                signal.recv().await;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "SIGTERM cannot be waited for");
+                std::future::pending::<()>().await;
+            }
+        }
+    };
+    tokio::select! {
+        () = interrupt => {}
+        () = terminate => {}
+    }
+}

@@ -1,0 +1,87 @@
+//! The command line. Configuration is by flags and environment only, and is checked before anything starts.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::{app, crds, telemetry};
+
+/// Progressive rollout controller for Kubernetes.
+#[derive(Debug, Parser)]
+#[command(name = "sluice", version, about, long_about = None)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the operator.
+    Run(RunArgs),
+    /// Print the custom resource definitions, or write them into a folder.
+    Crds {
+        /// Write one file per definition into this folder instead of printing them.
+        #[arg(long, value_name = "FOLDER")]
+        dir: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct RunArgs {
+    /// Where /livez, /readyz and /metrics are served.
+    #[arg(long, env = "SLUICE_LISTEN", default_value = "0.0.0.0:8080")]
+    listen: SocketAddr,
+    /// What is logged, for example `info` or `sluice=debug,kube=warn`.
+    #[arg(long, env = "SLUICE_LOG_LEVEL", default_value = "info")]
+    log_level: String,
+    /// How it is logged.
+    #[arg(long, env = "SLUICE_LOG_FORMAT", value_enum, default_value = "text")]
+    log_format: LogFormat,
+    /// The name of this process in events; usually the pod's name.
+    #[arg(long, env = "SLUICE_POD_NAME", default_value = "sluice")]
+    pod_name: String,
+}
+
+/// How logs are written.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For programs, one object per line.
+    Json,
+}
+
+impl Cli {
+    /// Does what was asked for.
+    pub fn run(self) -> anyhow::Result<()> {
+        match self.command {
+            Command::Run(args) => run(args),
+            Command::Crds { dir } => write_crds(dir),
+        }
+    }
+}
+
+fn run(args: RunArgs) -> anyhow::Result<()> {
+    telemetry::start(&args.log_level, args.log_format)?;
+    let RunArgs { listen, log_level, log_format, pod_name } = args;
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), %listen, log_level, ?log_format, pod_name, "sluice starts");
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().worker_threads(2).build()?;
+    runtime.block_on(app::run(app::Options { listen, reporter: pod_name }))
+}
+
+fn write_crds(dir: Option<PathBuf>) -> anyhow::Result<()> {
+    for (file, definition) in crds::all()? {
+        let text = crds::yaml(&definition)?;
+        match &dir {
+            Some(dir) => {
+                let path = dir.join(file);
+                std::fs::write(&path, text).with_context(|| format!("{} cannot be written", path.display()))?;
+                println!("{}", path.display());
+            }
+            None => println!("---\n{text}"),
+        }
+    }
+    Ok(())
+}

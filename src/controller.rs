@@ -1,0 +1,233 @@
+//! The reconcile: watch -> observe -> decide -> commit intent -> act -> record, for one Rollout at a time.
+//!
+//! Does not look at why it was called, holds no state that a crash could lose, and asks Prometheus nothing: the
+//! poller does, so that a hanging query delays nobody's rollback.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use kube::core::DeserializeGuard;
+use kube::runtime::controller::Action;
+use kube::runtime::reflector::ObjectRef;
+use kube::{Client, ResourceExt};
+
+use crate::api::Rollout;
+use crate::decide::{self, Decision, Snapshot};
+use crate::observe::Remembered;
+use crate::prometheus::Poller;
+use crate::record::metrics::Metrics;
+use crate::watch::{RolloutRef, Stores};
+use crate::{act, clock, observe, record};
+
+/// What every pass needs.
+pub struct Context {
+    /// The API server.
+    pub client: Client,
+    /// The caches.
+    pub stores: Stores,
+    /// The answers of Prometheus.
+    pub poller: Poller,
+    /// The operator's own metrics.
+    pub metrics: Metrics,
+    /// The name of this process in events.
+    pub reporter: String,
+    memory: Mutex<HashMap<RolloutRef, Memory>>,
+}
+
+/// What is remembered of a Rollout between passes; losing it costs a request or two.
+#[derive(Debug, Clone, Default)]
+struct Memory {
+    remembered: Remembered,
+    status_written: Option<Instant>,
+    published: BTreeSet<String>,
+    failures: u32,
+}
+
+/// Why a pass did not come to its end. The next pass starts over.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Reading failed.
+    #[error(transparent)]
+    Observe(#[from] observe::Error),
+    /// The status or a record could not be written.
+    #[error(transparent)]
+    Record(#[from] record::Error),
+    /// A write failed.
+    #[error(transparent)]
+    Act(#[from] act::Error),
+    /// The decision contradicts itself; nothing was written.
+    #[error("a decision was refused as contradictory, please report this: {0}")]
+    Contradiction(String),
+}
+
+impl Error {
+    /// One word for metrics; a closed set.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Observe(error) => error.reason(),
+            Self::Record(error) => error.reason(),
+            Self::Act(error) => error.reason(),
+            Self::Contradiction(_) => "contradiction",
+        }
+    }
+
+    /// Somebody wrote meanwhile: nothing is wrong, look again at once.
+    const fn conflict(&self) -> bool {
+        matches!(self, Self::Record(record::Error::Conflict { .. }) | Self::Act(act::Error::Conflict { .. }))
+    }
+}
+
+impl Context {
+    /// A context without memories.
+    pub fn new(client: Client, stores: Stores, poller: Poller, metrics: Metrics, reporter: String) -> Self {
+        Self { client, stores, poller, metrics, reporter, memory: Mutex::default() }
+    }
+
+    fn memory<T>(&self, of: &RolloutRef, act: impl FnOnce(&mut Memory) -> T) -> T {
+        let mut all = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        act(all.entry(of.clone()).or_default())
+    }
+
+    /// Forgets Rollouts that are gone.
+    fn forget(&self, of: &RolloutRef) {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner).remove(of);
+        self.poller.want(&plain(of), Vec::new());
+    }
+}
+
+/// The poller knows Rollouts by their plain type.
+fn plain(of: &RolloutRef) -> ObjectRef<Rollout> {
+    ObjectRef::new(&of.name).within(of.namespace.as_deref().unwrap_or_default())
+}
+
+/// One pass over one Rollout.
+pub async fn reconcile(object: Arc<DeserializeGuard<Rollout>>, ctx: Arc<Context>) -> Result<Action, Error> {
+    let began = clock::instant();
+    let key = RolloutRef::from_obj(object.as_ref());
+    let outcome = match &object.0 {
+        Ok(rollout) => pass(&key, rollout, &ctx).await,
+        Err(invalid) => {
+            tracing::warn!(rollout = %key, error = %invalid.error, "a Rollout cannot be read");
+            record::malformed(&ctx.client, invalid).await.map(|()| Action::await_change()).map_err(Error::from)
+        }
+    };
+    let reason = outcome.as_ref().map_or_else(Error::reason, |_| "ok");
+    ctx.metrics.reconciled(reason, clock::instant().saturating_duration_since(began));
+    if outcome.is_ok() {
+        ctx.memory(&key, |memory| memory.failures = 0);
+    }
+    outcome
+}
+
+async fn pass(key: &RolloutRef, rollout: &Rollout, ctx: &Context) -> Result<Action, Error> {
+    let remembered = ctx.memory(key, |memory| memory.remembered.clone());
+    let readings = ctx.poller.readings(&plain(key));
+    let snapshot = observe::observe(&ctx.client, &ctx.stores, rollout, readings, remembered).await?;
+    let decision = decide::decide(&snapshot);
+    decide::check(&snapshot, &decision).map_err(Error::Contradiction)?;
+
+    let committed = intent(key, rollout, &snapshot, &decision, ctx).await?;
+    let target = act::Target {
+        name: snapshot.rollout.name.clone(),
+        namespace: snapshot.rollout.namespace.clone(),
+        resource_version: committed.resource_version().unwrap_or_default(),
+        finalizers: committed.finalizers().to_vec(),
+    };
+    let applied = act::apply(&ctx.client, &target, &decision.plan).await;
+    for write in &applied.done {
+        tracing::info!(rollout = %key, write, "wrote");
+        ctx.metrics.wrote(write);
+    }
+    ctx.poller.want(&plain(key), decision.measure.clone());
+    tell(key, &committed, &decision, ctx).await?;
+    ctx.memory(key, |memory| {
+        if applied.gate.is_some() {
+            memory.remembered.gate.clone_from(&applied.gate);
+        }
+        memory.remembered.last_error = applied.error.as_ref().filter(|e| !matches!(e, act::Error::Conflict { .. })).map(ToString::to_string);
+    });
+    if let Some(error) = applied.error {
+        return Err(error.into());
+    }
+    // What a dry run said and what a write changed is looked at without waiting for a watch to tell.
+    let again = if applied.gate.is_some() { Some(Duration::from_millis(1)) } else { None };
+    let next = decision.next_check.map(|after| after.std().max(Duration::from_millis(1)));
+    Ok(again.or(next).map_or_else(Action::await_change, Action::requeue))
+}
+
+/// Commits the new status with the resourceVersion that was read. Where only words and counts changed, it waits.
+async fn intent(
+    key: &RolloutRef,
+    rollout: &Rollout,
+    snapshot: &Snapshot,
+    decision: &Decision,
+    ctx: &Context,
+) -> Result<Rollout, Error> {
+    if decision.status == snapshot.rollout.status {
+        return Ok(rollout.clone());
+    }
+    let now = clock::instant();
+    let due = decision.material
+        || ctx.memory(key, |memory| {
+            memory.status_written.is_none_or(|at| now.saturating_duration_since(at) >= decision.refresh.std())
+        });
+    if !due {
+        return Ok(rollout.clone());
+    }
+    let committed = record::commit(&ctx.client, rollout, decision.status.clone()).await?;
+    ctx.memory(key, |memory| memory.status_written = Some(now));
+    Ok(committed)
+}
+
+/// Events and records of what was decided. An event that cannot be published must not hold a rollout up.
+async fn tell(key: &RolloutRef, rollout: &Rollout, decision: &Decision, ctx: &Context) -> Result<(), Error> {
+    for notice in &decision.events {
+        let fresh = ctx.memory(key, |memory| {
+            if memory.published.len() >= 1000 {
+                memory.published.clear(); // publishing again is harmless, remembering without end is not
+            }
+            memory.published.insert(notice.key.clone())
+        });
+        if !fresh {
+            continue;
+        }
+        tracing::info!(rollout = %key, reason = notice.reason, note = notice.note, "event");
+        if let Err(error) = record::publish(&ctx.client, rollout, notice, &ctx.reporter).await {
+            tracing::warn!(rollout = %key, %error, "an event could not be published");
+            ctx.memory(key, |memory| memory.published.remove(&notice.key));
+        }
+    }
+    for one in &decision.records {
+        record::write_record(&ctx.client, rollout, one).await?;
+    }
+    Ok(())
+}
+
+/// When to try again after a pass that failed: at once after a conflict, else with a delay that doubles up to a minute.
+pub fn retry(object: Arc<DeserializeGuard<Rollout>>, error: &Error, ctx: Arc<Context>) -> Action {
+    let key = RolloutRef::from_obj(object.as_ref());
+    if error.conflict() {
+        tracing::debug!(rollout = %key, %error, "looking again");
+        return Action::requeue(Duration::from_millis(50));
+    }
+    tracing::warn!(rollout = %key, %error, "a pass failed, trying again");
+    let failures = ctx.memory(&key, |memory| {
+        memory.failures = memory.failures.saturating_add(1);
+        memory.failures
+    });
+    let delay = 500_u64.saturating_mul(2_u64.saturating_pow(failures.saturating_sub(1).min(7)));
+    Action::requeue(Duration::from_millis(delay.min(60_000)))
+}
+
+/// Forgets what is remembered of Rollouts that no longer exist.
+pub fn sweep(ctx: &Context) {
+    let known: HashSet<RolloutRef> = ctx.stores.rollouts.state().iter().map(|one| RolloutRef::from_obj(one.as_ref())).collect();
+    let gone: Vec<RolloutRef> = {
+        let all = ctx.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        all.keys().filter(|key| !known.contains(*key)).cloned().collect()
+    };
+    for key in gone {
+        ctx.forget(&key);
+    }
+}

@@ -1,0 +1,278 @@
+//! An attempt on its way out, however it ended: traffic first, then the canary, then the records.
+//!
+//! Nothing here can be held up by missing evidence: weight 0 needs neither Prometheus nor the scheduler.
+
+use super::draft::Draft;
+use super::plan::{Record, Severity, Write};
+use super::time::{elapsed, human, times};
+use super::verdict::{self, grouped, share_text};
+use super::weights::{self, RouteState};
+use crate::api::{
+    Duration, Exposure, Outcome, Phase, ReleaseSpec, ReleaseStatus, ReworkEventSpec, ReworkKind, Run, Step, Trigger,
+    names,
+};
+
+/// When to look again at something whose change wakes nobody, because it is read from the API server.
+const RETRY: Duration = Duration::from_secs(1);
+/// How long the last counts of a canary are waited for, at most.
+const LAST_COUNTS: Duration = Duration::from_secs(10);
+
+/// The promotion failed: weight 0, the stable template back, and the native roll back to it.
+pub(super) fn revert(d: &mut Draft<'_>) {
+    let Some(run) = d.active().cloned() else { return };
+    weight_zero(d, &run);
+    let Some(workload) = d.s.workload.as_ref() else { return d.go(Step::Closing) };
+    let Some(stable) = d.status.stable.clone() else { return d.go(Step::Closing) };
+    if workload.digest == run.revision {
+        match &d.s.stable_template {
+            Some(template) if names::template_digest(template) == stable.digest => {
+                d.plan.push(Write::RestoreTemplate {
+                    workload: workload.name.clone(),
+                    resource_version: workload.resource_version.clone(),
+                    template: names::without_template_hash(template.clone()),
+                });
+                d.progress(Phase::RollingBack, "Reverting", "putting the stable template back".to_owned());
+            }
+            _ => d.stuck(
+                "StableTemplateMissing",
+                format!(
+                    "ReplicaSet {} with the stable template is gone; apply the wanted template to Deployment {}",
+                    stable.replica_set, workload.name
+                ),
+            ),
+        }
+    } else if workload.digest == stable.digest {
+        if workload.paused {
+            d.plan.push(Write::OpenGate {
+                workload: workload.name.clone(),
+                resource_version: workload.resource_version.clone(),
+            });
+        } else if workload.complete() {
+            return d.go(Step::Closing);
+        }
+        d.progress(
+            Phase::RollingBack,
+            "Reverting",
+            format!("rolling back: {} of {} pods run the stable version", workload.updated, workload.replicas),
+        );
+    } else {
+        // Someone applied yet another template: it waits behind the gate and gets a run of its own.
+        d.go(Step::Closing);
+    }
+}
+
+/// Weight 0, last counts, route as it was, drain, canary gone, recorded.
+pub(super) fn close(d: &mut Draft<'_>) {
+    let Some(run) = d.active().cloned() else { return };
+    let promoted = run.outcome == Some(Outcome::Promoted);
+    let (phase, reason) = match run.outcome {
+        Some(Outcome::Promoted) => (Phase::Settling, "Settling"),
+        Some(Outcome::RolledBack | Outcome::FailedBeforeExposure) => (Phase::RollingBack, "RollingBack"),
+        Some(Outcome::Aborted | Outcome::Superseded) | None => (Phase::Withdrawing, "Withdrawing"),
+    };
+    let summary = run.summary.clone().unwrap_or_default();
+    let say = |d: &mut Draft<'_>, what: String| d.progress(phase, reason, format!("{summary}; {what}"));
+    if !promoted && !weight_zero(d, &run) {
+        return say(d, "taking the weight back".to_owned());
+    }
+    if !promoted && !counted(d) {
+        return say(d, "weight 0, reading the last counts".to_owned());
+    }
+    let Some(restored_at) = restore(d) else {
+        return say(d, "taking the canary out of the route".to_owned());
+    };
+    let drain = d.s.rollout.spec.traffic.drain;
+    let exposed = run.times.exposed_at.is_some();
+    if exposed && !d.passed(restored_at, drain) {
+        return say(d, format!("draining the canary for {drain}"));
+    }
+    if !remove(d) {
+        return say(d, "removing the canary".to_owned());
+    }
+    finish(d);
+}
+
+/// Brings every route to weight 0 and notes when all had it. True from then on.
+fn weight_zero(d: &mut Draft<'_>, run: &Run) -> bool {
+    if run.times.route_restored_at.is_some() {
+        return true;
+    }
+    let traffic = &d.s.rollout.spec.traffic;
+    let canary = traffic.canary_service_name();
+    // A cache may not have seen our last write yet: what it shows as settled proves nothing.
+    let mut settled = d.s.live;
+    for backup in &run.routes {
+        // A route that is gone sends nothing to anyone.
+        let Some(route) = d.route(&backup.route) else { continue };
+        if let RouteState::Needs(patch) = weights::towards(route, backup, &traffic.stable_service, &canary, Some(0)) {
+            let name = route.name.clone();
+            // Where other backends were changed meanwhile, all that is done is to take ours out.
+            if run.times.weight_zero_at.is_none() || weights::present_share(route, &traffic.stable_service, &canary) > 0 {
+                settled = false;
+                d.plan.push(Write::PatchRoute { name, weight: Some(0), patch });
+            }
+        }
+    }
+    if !d.s.live {
+        d.wake_in(Duration::from_millis(1));
+    }
+    let now = d.s.now;
+    if settled
+        && run.times.weight_zero_at.is_none()
+        && let Some(run) = d.status.run.as_mut()
+    {
+        run.times.weight_zero_at = Some(now);
+        let took = run.times.verdict_at.map(|verdict| human(elapsed(now, verdict))).unwrap_or_default();
+        if run.times.exposed_at.is_some() {
+            if let Some(summary) = run.summary.as_mut() {
+                summary.push_str(&format!(", weight 0 in {took}"));
+            }
+            d.log(Severity::Normal, "WeightZero", "Shift", format!("the canary is given no more traffic, {took} after the verdict"));
+        }
+    }
+    settled
+}
+
+/// Counts what the canary still answered; true once a scrape after weight 0 was read, or no such scrape will come.
+fn counted(d: &mut Draft<'_>) -> bool {
+    let (s, Some(run)) = (d.s, d.status.run.as_mut()) else { return true };
+    let (Some(provider), Some(zero_at)) = (&s.provider, run.times.weight_zero_at) else { return true };
+    if run.times.exposed_at.is_none() || run.times.route_restored_at.is_some() {
+        return true;
+    }
+    verdict::assess(s, provider, run);
+    let enough = times(provider.scrape_interval, 2).min(LAST_COUNTS);
+    let seen = run.traffic.until.is_some_and(|until| until > zero_at && elapsed(until, zero_at) >= enough);
+    seen || d.passed(zero_at, LAST_COUNTS)
+}
+
+/// Puts every route back as it was and notes when the gateways had accepted that.
+fn restore(d: &mut Draft<'_>) -> Option<jiff::Timestamp> {
+    let run = d.active()?.clone();
+    if let Some(at) = run.times.route_restored_at {
+        return Some(at);
+    }
+    let traffic = &d.s.rollout.spec.traffic;
+    let canary = traffic.canary_service_name();
+    let mut settled = d.s.live;
+    for backup in &run.routes {
+        let Some(route) = d.route(&backup.route) else { continue };
+        match weights::towards(route, backup, &traffic.stable_service, &canary, None) {
+            RouteState::Needs(patch) => {
+                settled = false;
+                d.plan.push(Write::PatchRoute { name: route.name.clone(), weight: None, patch });
+            }
+            RouteState::Settled => {
+                // A gateway that does not answer any more must not keep the canary alive for ever.
+                if weights::accepted(route).is_err() && run.times.exposed_at.is_some() && !d.overdue() {
+                    settled = false;
+                }
+            }
+            RouteState::Conflict(_) => {}
+        }
+    }
+    if !settled {
+        d.wake_in(if d.s.live { RETRY } else { Duration::from_millis(1) });
+        return None;
+    }
+    let now = d.s.now;
+    let run = d.status.run.as_mut()?;
+    run.weight = 0;
+    run.times.route_restored_at = Some(now);
+    Some(now)
+}
+
+/// Deletes what was made for the canary; true when it is gone.
+fn remove(d: &mut Draft<'_>) -> bool {
+    let mut gone = d.s.live;
+    if let Some(canary) = d.s.canary.as_ref().filter(|canary| canary.ours) {
+        gone = false;
+        d.plan.push(Write::DeleteCanary { name: canary.name.clone(), uid: canary.uid.clone() });
+    }
+    if let Some(service) = d.s.canary_service.as_ref().filter(|service| service.ours) {
+        gone = false;
+        d.plan.push(Write::DeleteService { name: service.name.clone(), uid: service.uid.clone() });
+    }
+    if !gone {
+        d.wake_in(RETRY);
+    }
+    gone
+}
+
+/// Records the end; done when the records are there.
+fn finish(d: &mut Draft<'_>) {
+    let now = d.s.now;
+    if let Some(run) = d.status.run.as_mut() {
+        run.times.ended_at.get_or_insert(now);
+    }
+    let Some(run) = d.active().cloned() else { return };
+    let rework = rework(d, &run);
+    let recorded = d.s.release.as_ref().is_some_and(|release| release.ended) && (rework.is_none() || d.s.rework_recorded);
+    if recorded {
+        return d.go(Step::Done);
+    }
+    d.records.extend(rework);
+    record(d, &run);
+    d.progress(Phase::Settling, "Recording", format!("{}; recording", run.summary.unwrap_or_default()));
+}
+
+/// Plans the Release as far as it is known.
+pub(super) fn record(d: &mut Draft<'_>, run: &Run) {
+    let rollout = &d.s.rollout;
+    let spec = ReleaseSpec {
+        rollout: rollout.name.clone(),
+        rollout_uid: rollout.uid.clone(),
+        workload: format!("Deployment/{}", rollout.spec.target_ref.name),
+        number: run.number,
+        revision: run.revision.clone(),
+        from_revision: run.from_revision.clone(),
+        images: run.images.clone(),
+        owner: rollout.spec.owner.clone(),
+        remediates: run.remediates.clone(),
+    };
+    let ended = run.times.ended_at.is_some();
+    let status = ReleaseStatus {
+        outcome: run.outcome.filter(|_| ended),
+        reason: run.reason.clone().filter(|_| ended),
+        message: if ended { run.summary.clone().unwrap_or_default() } else { "in progress".to_owned() },
+        exposure: Exposure {
+            max_weight: run.max_weight,
+            requests: run.traffic.run.canary_requests,
+            errors: run.traffic.run.canary_errors,
+        },
+        times: run.times.clone(),
+        timeline: run.timeline.clone(),
+    };
+    d.records.push(Record::Release { name: run.release.clone(), spec: Box::new(spec), status: Box::new(status) });
+}
+
+/// The ReworkEvent of a run that users met and that was taken back.
+fn rework(d: &Draft<'_>, run: &Run) -> Option<Record> {
+    let taken_back = matches!(run.outcome, Some(Outcome::RolledBack | Outcome::Aborted));
+    let (exposed_at, verdict_at) = (run.times.exposed_at.filter(|_| taken_back)?, run.times.verdict_at?);
+    let weight_zero_at = run.times.weight_zero_at.or(run.times.route_restored_at)?;
+    let tally = &run.traffic.run;
+    let spec = ReworkEventSpec {
+        kind: ReworkKind::Rollback,
+        rollout: d.s.rollout.name.clone(),
+        failed_release: run.release.clone(),
+        revision: run.revision.clone(),
+        trigger: run.trigger.unwrap_or(Trigger::Automatic),
+        reason: run.reason.clone().unwrap_or_default(),
+        message: format!(
+            "{}; {} of {} canary requests failed ({})",
+            run.summary.clone().unwrap_or_default(),
+            grouped(tally.canary_errors),
+            grouped(tally.canary_requests),
+            share_text(tally.canary_errors, tally.canary_requests),
+        ),
+        signal: run.signal.clone(),
+        owner: d.s.rollout.spec.owner.clone(),
+        exposed_at,
+        verdict_at,
+        weight_zero_at,
+        detect_seconds: elapsed(verdict_at, exposed_at).as_secs_f64(),
+        act_seconds: elapsed(weight_zero_at, verdict_at).as_secs_f64(),
+    };
+    Some(Record::Rework { name: run.release.clone(), spec: Box::new(spec) })
+}

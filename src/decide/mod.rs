@@ -1,0 +1,100 @@
+//! decide: from a [`Snapshot`] to a [`Decision`], pure and synchronous.
+//!
+//! No clock, no network, no client, no logging: the same snapshot gives the same decision. Everything that moves is
+//! in the decision as data; `act` and `record` have no choices left.
+//!
+//! The way through: [`decide`] looks whether the Rollout is leaving, at rest (`rest`) or has an attempt in progress
+//! (`run`, then `closing`). `preflight`, `pods` and `verdict` judge; `weights`, `canary` and `queries` know how things
+//! are written; `report` says it to people; `check` looks the result over.
+
+mod canary;
+mod check;
+mod closing;
+mod draft;
+mod leave;
+pub mod measure;
+pub mod plan;
+mod pods;
+mod preflight;
+mod queries;
+mod report;
+mod rest;
+mod run;
+pub mod snapshot;
+mod tally;
+mod time;
+mod verdict;
+mod weights;
+
+pub use check::check;
+pub use plan::{Decision, Notice, Record, Severity, Write};
+pub use snapshot::Snapshot;
+
+use crate::api::{Condition, Duration, RolloutStatus, Step};
+use draft::Draft;
+
+/// How often something that should wake us by itself is looked at all the same.
+const RESYNC: Duration = Duration::from_secs(600);
+const RESYNC_ACTIVE: Duration = Duration::from_secs(30);
+
+/// Decides what is to be done for one Rollout.
+pub fn decide(snapshot: &Snapshot) -> Decision {
+    let mut draft = Draft::new(snapshot);
+    if snapshot.rollout.deleting {
+        leave::leave(&mut draft);
+    } else if !snapshot.rollout.finalizer {
+        // Before anything is moved there must be a way back.
+        draft.plan.push(Write::AddFinalizer);
+    } else {
+        // An attempt that ends may make room for the next one in the same pass, and a held-back template begins one.
+        if draft.active().is_some() {
+            run::advance(&mut draft);
+        }
+        if draft.active().is_none() && rest::at_rest(&mut draft) {
+            run::advance(&mut draft);
+        }
+    }
+    if let Some(run) = draft.active().cloned()
+        && snapshot.release.is_none()
+        && run.times.ended_at.is_none()
+    {
+        closing::record(&mut draft, &run);
+    }
+    report::conclude(&mut draft);
+    finish(draft)
+}
+
+fn finish(draft: Draft<'_>) -> Decision {
+    let snapshot = draft.s;
+    let active = draft.active().cloned();
+    let measure = match (&active, &snapshot.provider) {
+        (Some(run), Some(provider)) => queries::due(snapshot, provider, run),
+        (Some(_), None) | (None, _) => Vec::new(),
+    };
+    let resync = if active.is_some() { RESYNC_ACTIVE } else { RESYNC };
+    let next_check = Some(draft.wake().map_or(resync, |wake| wake.min(resync)));
+    // Words and counts may wait a part of the bake time, so that a release costs few writes.
+    let bake = active
+        .as_ref()
+        .filter(|run| run.step == Step::Baking)
+        .and_then(|run| snapshot.rollout.spec.waves.get(usize::from(run.wave.as_ref()?.index)))
+        .map_or(Duration::from_secs(20), |wave| wave.bake);
+    let refresh = Duration::from_millis(bake.as_millis().unsigned_abs().wrapping_div(4).clamp(3_000, 300_000));
+    let Draft { status, plan, records, events, .. } = draft;
+    let material = substance(&status) != substance(&snapshot.rollout.status);
+    Decision { status, material, refresh, plan, records, events, measure, next_check }
+}
+
+/// The status without words and counts that are derived again on every pass.
+fn substance(status: &RolloutStatus) -> RolloutStatus {
+    let mut status = status.clone();
+    status.message.clear();
+    for Condition { message, .. } in &mut status.conditions {
+        message.clear();
+    }
+    if let Some(run) = status.run.as_mut() {
+        run.traffic = Default::default();
+        run.signals.clear();
+    }
+    status
+}

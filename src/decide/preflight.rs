@@ -1,0 +1,154 @@
+//! What must hold before any pod is made for a new template.
+//!
+//! An ordered chain of checks; each is pure and answers with a reason and a sentence that names the object and the
+//! next step. The first refusal counts.
+
+use super::canary;
+use super::snapshot::{Snapshot, Workload};
+use super::verdict::reading;
+use super::{queries, weights};
+use crate::api::RouteBackup;
+
+/// A check that did not pass.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Refusal {
+    pub(super) reason: &'static str,
+    pub(super) message: String,
+    /// A person must act; otherwise it may pass by itself.
+    pub(super) needs_person: bool,
+}
+
+fn refuse(reason: &'static str, message: String) -> Refusal {
+    Refusal { reason, message, needs_person: true }
+}
+
+fn wait(reason: &'static str, message: String) -> Refusal {
+    Refusal { reason, message, needs_person: false }
+}
+
+/// What the spec names and what it says, checked also at rest, so that a mistake shows before the first release.
+pub(super) fn references(s: &Snapshot) -> Result<(), Refusal> {
+    let (spec, namespace) = (&s.rollout.spec, &s.rollout.namespace);
+    for signal in &spec.analysis.signals {
+        if let Some(query) = &signal.query {
+            queries::render(s, &query.promql)
+                .map_err(|why| refuse("InvalidSpec", format!("spec.analysis.signals[{}].query.promql: {why}", signal.name)))?;
+        }
+    }
+    if s.stable_service.is_none() {
+        let service = &spec.traffic.stable_service;
+        return Err(refuse(
+            "ServiceMissing",
+            format!("spec.traffic.stableService: Service {service} does not exist in namespace {namespace}"),
+        ));
+    }
+    for named in &spec.traffic.routes {
+        if !s.routes.iter().any(|route| route.name == named.name) {
+            return Err(refuse(
+                "RouteMissing",
+                format!("spec.traffic.routes: HTTPRoute {} does not exist in namespace {namespace}", named.name),
+            ));
+        }
+    }
+    if s.provider.is_none() {
+        let name = &spec.analysis.provider_ref.name;
+        return Err(refuse(
+            "ProviderMissing",
+            format!("spec.analysis.providerRef: MetricsProvider {name} does not exist; the platform team makes it"),
+        ));
+    }
+    Ok(())
+}
+
+/// Whether this workload can have a canary at all.
+pub(super) fn workload(s: &Snapshot, workload: &Workload) -> Result<(), Refusal> {
+    if let Some(hazard) = workload.hazards.first() {
+        return Err(refuse(
+            "CannotRunTwice",
+            format!("Deployment {} cannot run beside a canary: {hazard}", workload.name),
+        ));
+    }
+    if workload.selector_expressions || workload.selector.is_empty() {
+        return Err(refuse(
+            "SelectorUnsupported",
+            format!("Deployment {}: spec.selector must consist of matchLabels only", workload.name),
+        ));
+    }
+    if let Some(service) = &s.stable_service {
+        let labels = canary::labels(workload, &service.selector);
+        if canary::selects(&service.selector, &labels) {
+            return Err(refuse(
+                "LabelsLeak",
+                format!(
+                    "Service {} would select the canary's pods: its selector shares no label with the pods of Deployment {} that could be varied",
+                    service.name, workload.name
+                ),
+            ));
+        }
+        if canary::selects(&workload.selector, &labels) {
+            return Err(refuse("LabelsLeak", format!("Deployment {} would select the canary's pods", workload.name)));
+        }
+    }
+    if let Some(taken) = s.canary.as_ref().filter(|canary| !canary.ours) {
+        return Err(refuse(
+            "NameTaken",
+            format!("Deployment {} exists and was not made by this Rollout; rename or delete it", taken.name),
+        ));
+    }
+    if let Some(taken) = s.canary_service.as_ref().filter(|service| !service.ours) {
+        return Err(refuse(
+            "NameTaken",
+            format!(
+                "Service {} exists and was not made by this Rollout; name another in spec.traffic.canaryService",
+                taken.name
+            ),
+        ));
+    }
+    Ok(())
+}
+
+/// The weights of every governed rule as they are now.
+pub(super) fn routes(s: &Snapshot) -> Result<Vec<RouteBackup>, Refusal> {
+    let traffic = &s.rollout.spec.traffic;
+    let canary = traffic.canary_service_name();
+    let mut backups = Vec::new();
+    for named in &traffic.routes {
+        let Some(route) = s.routes.iter().find(|route| route.name == named.name) else { continue };
+        let backup = weights::backup(route, &traffic.stable_service, &canary).map_err(|why| refuse("RouteUnsuitable", why))?;
+        weights::accepted(route).map_err(|why| wait("RouteNotAccepted", why))?;
+        backups.push(backup);
+    }
+    Ok(backups)
+}
+
+/// The counters of stable can be read: a wrong label shows here and not while users are exposed.
+pub(super) fn analysis(s: &Snapshot) -> Result<String, Refusal> {
+    let Some(provider) = &s.provider else { return Ok(String::new()) };
+    let counted = s.rollout.spec.analysis.signals.iter().any(|signal| signal.error_ratio.is_some());
+    let ask = match queries::traffic(s) {
+        Ok(ask) => ask,
+        Err(why) if counted => return Err(refuse("DataPlaneUnsupported", why)),
+        Err(why) => return Ok(why),
+    };
+    if !counted {
+        return Ok("only queries are judged".to_owned());
+    }
+    let Some(reading) = reading(s, provider, &ask) else {
+        return Err(wait("AwaitingFirstSample", format!("asking MetricsProvider {} about stable", provider.name)));
+    };
+    if let Some(failure) = &reading.failure {
+        return Err(wait(failure.class.reason(), format!("MetricsProvider {}: {}", provider.name, failure.text)));
+    }
+    let stable = &s.rollout.spec.traffic.stable_service;
+    if reading.series.iter().all(|series| series.samples.is_empty()) {
+        return Err(wait(
+            "NoSeries",
+            format!(
+                "MetricsProvider {} has no request counters for Service {stable}: no request yet, or other labels. Query: {}",
+                provider.name,
+                ask.promql()
+            ),
+        ));
+    }
+    Ok(format!("request counters of Service {stable} are read from MetricsProvider {}", provider.name))
+}

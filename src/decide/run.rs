@@ -1,0 +1,400 @@
+//! An attempt on its way up: preflight, canary, waves, promotion.
+//!
+//! Each step looks at the world, plans what is missing, and goes on when nothing is. Interrupts (another template,
+//! pods that fail, harm) are looked at before the step, in every step.
+
+use super::draft::{Draft, End};
+use super::plan::{Severity, Write};
+use super::snapshot::Workload;
+use super::time::{elapsed, human, left};
+use super::verdict::{self, Assessment, grouped};
+use super::weights::{self, RouteState};
+use super::{canary, pods, preflight};
+use crate::api::{Outcome, Phase, Revision, Run, Step, TrafficState, VerdictWord, WaveState, names};
+
+/// Goes as far as the world allows in one pass.
+pub(super) fn advance(d: &mut Draft<'_>) {
+    // Each pass of the loop is a step forward; there are fewer steps than this.
+    for _ in 0..10 {
+        let Some(step) = d.active().map(|run| run.step) else { return };
+        interrupt(d);
+        match d.active().map(|run| run.step) {
+            Some(Step::Preflight) => check(d),
+            Some(Step::Starting) => start(d),
+            Some(Step::Shifting) => shift(d),
+            Some(Step::Baking) => bake(d),
+            Some(Step::Promoting) => promote(d),
+            Some(Step::Reverting) => super::closing::revert(d),
+            Some(Step::Closing) => super::closing::close(d),
+            Some(Step::Done) | None => return,
+        }
+        if d.active().map(|run| run.step) == Some(step) {
+            return;
+        }
+    }
+}
+
+/// What ends an attempt whatever step it is in.
+fn interrupt(d: &mut Draft<'_>) {
+    let Some(run) = d.active() else { return };
+    if run.outcome.is_some() {
+        return;
+    }
+    let (step, weight, revision) = (run.step, run.weight, run.revision.clone());
+    let Some(workload) = d.workload() else {
+        let message = format!("Deployment {} was deleted during the run", d.s.rollout.spec.target_ref.name);
+        return d.end(End::by_person(Outcome::Aborted, "TargetDeleted", message));
+    };
+    let stable = d.status.stable.as_ref().map(|stable| stable.digest.clone()).unwrap_or_default();
+    if workload.digest != revision {
+        let short = names::short(&workload.digest);
+        if workload.digest == stable {
+            let message = format!("the stable template {short} was applied again");
+            return d.end(End::by_person(Outcome::Aborted, "ReturnedToStable", message));
+        }
+        let message = format!("template {short} came before {} was done", names::short(&revision));
+        return d.end(End::by_person(Outcome::Superseded, "NewTemplate", message));
+    }
+    if !workload.paused && step != Step::Promoting {
+        let message = format!("Deployment {} was let go by hand before the analysis was done", workload.name);
+        d.bypassed = Some(message.clone());
+        return d.end(End::by_person(Outcome::Aborted, "GateBypassed", message));
+    }
+    if step != Step::Preflight
+        && let Some((reason, sentence)) = pods::fault(&d.s.canary_pods, weight, d.s.canary_endpoints)
+    {
+        return d.end(End::taken_back(reason, sentence));
+    }
+    if weight > 0
+        && let Some(assessment) = assess(d)
+    {
+        if let Some(harm) = assessment.harm {
+            let mut end = End::taken_back("SignalBreached", harm.sentence);
+            end.signal = Some(harm.signal);
+            end.sample_at = Some(harm.sample_at);
+            d.end(end);
+        }
+    }
+}
+
+/// Judges the signals; counts only what is new, so asking twice in one pass gives the same answer.
+fn assess(d: &mut Draft<'_>) -> Option<Assessment> {
+    let provider = d.s.provider.as_ref()?;
+    let run = d.status.run.as_mut()?;
+    let assessment = verdict::assess(d.s, provider, run);
+    d.status.verdict = assessment.word;
+    d.analysis = Some(match &assessment.blind {
+        Some(blind) => super::draft::AnalysisWord {
+            ready: false,
+            reason: blind.reason.to_owned(),
+            message: blind.sentence.clone(),
+        },
+        None => super::draft::AnalysisWord {
+            ready: true,
+            reason: "Readable".to_owned(),
+            message: format!("signals are read from MetricsProvider {}", provider.name),
+        },
+    });
+    Some(assessment)
+}
+
+fn check(d: &mut Draft<'_>) {
+    let Some(workload) = d.workload() else { return };
+    let analysis = preflight::analysis(d.s);
+    let (ready, reason, message) = match &analysis {
+        Ok(message) => (true, "Readable", message.clone()),
+        Err(refusal) => (false, refusal.reason, refusal.message.clone()),
+    };
+    d.analysis = Some(super::draft::AnalysisWord { ready, reason: reason.to_owned(), message });
+    let checked = preflight::references(d.s)
+        .and_then(|()| preflight::workload(d.s, workload))
+        .and_then(|()| preflight::routes(d.s))
+        .and_then(|backups| analysis.map(|_| backups));
+    match checked {
+        Ok(backups) => {
+            if let Some(run) = d.status.run.as_mut() {
+                run.routes = backups;
+            }
+            d.log(
+                Severity::Normal,
+                "PreflightPassed",
+                "Check",
+                format!("template {} can be tried; making the canary", names::short(&workload.digest)),
+            );
+            d.go(Step::Starting);
+        }
+        Err(refusal) if refusal.needs_person => d.stuck(refusal.reason, refusal.message),
+        Err(refusal) => d.progress(
+            Phase::Preflight,
+            refusal.reason,
+            format!("template {} is held back: {}", names::short(&workload.digest), refusal.message),
+        ),
+    }
+}
+
+/// Brings up as many canary pods as the next wave needs.
+fn start(d: &mut Draft<'_>) {
+    let (s, Some(workload), Some(run)) = (d.s, d.workload(), d.active().cloned()) else { return };
+    let next = run.wave.as_ref().map_or(0, |wave| usize::from(wave.index).saturating_add(1));
+    let Some(wave) = s.rollout.spec.waves.get(next) else { return d.go(Step::Promoting) };
+    let size = canary::size(workload.replicas, wave.weight);
+    let kept = keep_weights(d, &run);
+    let made = make(d, workload, &run, size) && kept.is_ok();
+    let (mut reason, mut awaited) = pods::awaited(s.canary.as_ref(), &s.canary_pods, size);
+    if let Err(why) = kept {
+        (reason, awaited) = ("TrafficConflict", why);
+    }
+    let total = s.rollout.spec.waves.len();
+    d.progress(
+        Phase::Starting,
+        reason,
+        format!("wave {}/{total}: bringing up the canary for {}%: {awaited}", next.saturating_add(1), wave.weight),
+    );
+    if !made {
+        if d.overdue() {
+            let deadline = s.rollout.spec.progress_deadline;
+            d.end(End::taken_back(reason, format!("{awaited} after {deadline}")));
+        }
+        return;
+    }
+    let (now, weight) = (s.now, wave.weight);
+    let Some(run) = d.status.run.as_mut() else { return };
+    run.wave =
+        Some(WaveState { index: u8::try_from(next).unwrap_or(u8::MAX), started_at: now, accepted_at: None, bake_at: None });
+    run.weight = weight;
+    run.max_weight = run.max_weight.max(weight);
+    run.times.exposed_at.get_or_insert(now);
+    run.signals.clear();
+    let TrafficState { until: _, cursors: _, run: _, wave, settled } = &mut run.traffic;
+    *wave = Default::default();
+    *settled = Default::default();
+    d.log(
+        Severity::Normal,
+        "WaveStarted",
+        "Shift",
+        format!("wave {}/{total}: {weight}% of live traffic to {size} canary pods", next.saturating_add(1)),
+    );
+    d.go(Step::Shifting);
+}
+
+/// Plans what the canary lacks; true when it is there, available and reachable.
+fn make(d: &mut Draft<'_>, workload: &Workload, run: &Run, size: u32) -> bool {
+    let s = d.s;
+    let service = s.canary_service.as_ref();
+    if service.is_none()
+        && let Some(body) = canary::service(s, workload)
+    {
+        d.plan.push(Write::CreateService { body });
+    }
+    let Some(canary) = &s.canary else {
+        // Only the very template that was checked is copied.
+        if let Some(template) = s.template.as_ref().filter(|template| names::template_digest(template) == run.revision) {
+            let body = canary::deployment(s, workload, template, size);
+            d.plan.push(Write::CreateCanary { body });
+        }
+        return false;
+    };
+    if !canary.ours || service.is_some_and(|service| !service.ours) {
+        return false;
+    }
+    if canary.revision != run.revision {
+        d.plan.push(Write::DeleteCanary { name: canary.name.clone(), uid: canary.uid.clone() });
+        return false;
+    }
+    // Under traffic it only grows: fewer pods for the same share would be a change of its own.
+    if canary.replicas < size || (canary.replicas != size && run.weight == 0) {
+        d.plan.push(Write::ScaleCanary {
+            name: canary.name.clone(),
+            resource_version: canary.resource_version.clone(),
+            replicas: size,
+        });
+        return false;
+    }
+    service.is_some() && canary.observed && canary.available >= size && s.canary_endpoints >= size
+}
+
+/// Plans what brings every route to the intended weight. `Ok(true)` when all have it.
+fn keep_weights(d: &mut Draft<'_>, run: &Run) -> Result<bool, String> {
+    if run.times.exposed_at.is_none() {
+        return Ok(true);
+    }
+    let traffic = &d.s.rollout.spec.traffic;
+    let canary = traffic.canary_service_name();
+    let mut settled = true;
+    for backup in &run.routes {
+        let Some(route) = d.route(&backup.route) else {
+            return Err(format!("HTTPRoute {} is gone", backup.route));
+        };
+        match weights::towards(route, backup, &traffic.stable_service, &canary, Some(run.weight)) {
+            RouteState::Settled => {}
+            RouteState::Needs(patch) => {
+                settled = false;
+                d.plan.push(Write::PatchRoute { name: route.name.clone(), weight: Some(run.weight), patch });
+            }
+            RouteState::Conflict(why) => return Err(why),
+        }
+    }
+    Ok(settled)
+}
+
+/// Sets the wave's weight and waits until the gateway and the requests follow.
+fn shift(d: &mut Draft<'_>) {
+    let (s, Some(run)) = (d.s, d.active().cloned()) else { return };
+    let title = wave_title(d, &run);
+    let settled = keep_weights(d, &run);
+    let accepted = run.routes.iter().filter_map(|backup| d.route(&backup.route)).try_for_each(weights::accepted);
+    let awaited = match (&settled, &accepted) {
+        (Err(why), _) => Some(("TrafficConflict", why.clone())),
+        (Ok(false), _) => Some(("SettingWeight", format!("setting the weight of {} route(s)", run.routes.len()))),
+        (Ok(true), Err(why)) => Some(("AwaitingGateway", why.clone())),
+        (Ok(true), Ok(())) => None,
+    };
+    if let Some((reason, why)) = awaited {
+        d.progress(Phase::Shifting, reason, format!("{title}: {why}"));
+        // Before the gateway has once accepted the weight, waiting has an end.
+        if run.wave.as_ref().is_some_and(|wave| wave.accepted_at.is_none()) && d.overdue() {
+            d.end(End::taken_back("TrafficNotAccepted", format!("{why} after {}", s.rollout.spec.progress_deadline)));
+        }
+        return;
+    }
+    let now = s.now;
+    if let Some(wave) = d.status.run.as_mut().and_then(|run| run.wave.as_mut()) {
+        wave.accepted_at.get_or_insert(now);
+    }
+    let Some(assessment) = assess(d) else { return };
+    match &assessment.share {
+        Ok(share) => {
+            if let Some(wave) = d.status.run.as_mut().and_then(|run| run.wave.as_mut()) {
+                wave.bake_at = Some(now);
+            }
+            let bake = wave_spec(d, &run).map(|wave| wave.bake).unwrap_or_default();
+            d.log(Severity::Normal, "WaveBaking", "Bake", format!("{title}: {share}; baking for at least {bake}"));
+            d.go(Step::Baking);
+        }
+        Err(share) => {
+            let (phase, reason, why) = held(d, &assessment).unwrap_or((Phase::Shifting, "AwaitingShare", share.clone()));
+            d.progress(phase, reason, format!("{title}: {why}"));
+        }
+    }
+}
+
+/// Judges at the wave's weight until there is evidence and the bake time is over.
+fn bake(d: &mut Draft<'_>) {
+    let (s, Some(run)) = (d.s, d.active().cloned()) else { return };
+    let title = wave_title(d, &run);
+    let kept = keep_weights(d, &run);
+    let Some(assessment) = assess(d) else {
+        let name = &s.rollout.spec.analysis.provider_ref.name;
+        return d.progress(Phase::Held, "ProviderMissing", format!("{title}: MetricsProvider {name} is gone; holding"));
+    };
+    let (Some(wave), Some(bake_at)) = (wave_spec(d, &run), run.wave.as_ref().and_then(|wave| wave.bake_at)) else {
+        // The waves were shortened in mid-run: this weight is no longer asked for.
+        return d.go(Step::Starting);
+    };
+    if let Err(why) = kept {
+        return d.progress(Phase::Held, "TrafficConflict", format!("{title}: {why}; holding"));
+    }
+    if let Some((phase, reason, why)) = held(d, &assessment) {
+        return d.progress(phase, reason, format!("{title}: {why}"));
+    }
+    let baked = d.passed(bake_at, wave.bake);
+    if !baked {
+        let rest = left(s.now, bake_at, wave.bake).map(human).unwrap_or_default();
+        return d.progress(Phase::Baking, "Baking", format!("{title}: {}; {rest} to bake", assessment.sentence));
+    }
+    if assessment.word != VerdictWord::Safe {
+        let late = wave.max_bake.is_some_and(|most| d.passed(bake_at, most));
+        let (phase, reason) = if late { (Phase::Held, "EvidenceTooSlow") } else { (Phase::Baking, "AwaitingEvidence") };
+        let owner = s.rollout.spec.owner.as_ref().and_then(|owner| owner.contact.clone());
+        let who = owner.filter(|_| late).map(|who| format!("; {who} should look")).unwrap_or_default();
+        return d.progress(phase, reason, format!("{title}: {}{who}", assessment.sentence));
+    }
+    if !kept.unwrap_or(false) {
+        return d.progress(Phase::Baking, "SettingWeight", format!("{title}: the weight is being set again"));
+    }
+    let index = run.wave.as_ref().map_or(0, |wave| usize::from(wave.index));
+    let took = human(elapsed(s.now, bake_at));
+    d.log(Severity::Normal, "WavePassed", "Judge", format!("{title}: {} after {took}", assessment.sentence));
+    d.go(if index.saturating_add(1) < s.rollout.spec.waves.len() { Step::Starting } else { Step::Promoting });
+    if d.active().is_some_and(|run| run.step == Step::Promoting) {
+        let replicas = d.s.workload.as_ref().map_or(0, |workload| workload.replicas);
+        let requests = grouped(run.traffic.run.canary_requests);
+        d.log(
+            Severity::Normal,
+            "Promoting",
+            "Promote",
+            format!("all waves passed on {requests} canary requests; the gate opens and {replicas} pods roll"),
+        );
+    }
+}
+
+/// Why a wave is held although nothing is wrong with the canary; only once the patience for missing data is over does
+/// the phase say so.
+fn held(d: &mut Draft<'_>, assessment: &Assessment) -> Option<(Phase, &'static str, String)> {
+    let blind = assessment.blind.as_ref()?;
+    let timeout = d.s.rollout.spec.analysis.no_data_timeout;
+    if d.passed(blind.since, timeout) {
+        let since = human(elapsed(d.s.now, blind.since));
+        return Some((Phase::Held, "AnalysisBlind", format!("{} (for {since})", blind.sentence)));
+    }
+    let phase = match d.active().map(|run| run.step) {
+        Some(Step::Shifting) => Phase::Shifting,
+        Some(Step::Promoting) => Phase::Promoting,
+        _ => Phase::Baking,
+    };
+    Some((phase, blind.reason, blind.sentence.clone()))
+}
+
+/// Lets the workload roll to the analysed template while the canary keeps its share and its judgement.
+fn promote(d: &mut Draft<'_>) {
+    let (s, Some(workload), Some(run)) = (d.s, d.workload(), d.active().cloned()) else { return };
+    let kept = keep_weights(d, &run);
+    if workload.paused {
+        d.plan.push(Write::OpenGate {
+            workload: workload.name.clone(),
+            resource_version: workload.resource_version.clone(),
+        });
+    }
+    let rolled = f64::from(workload.updated.min(workload.replicas)) / f64::from(workload.replicas.max(1));
+    let weight = f64::from(run.weight) / 100.0;
+    let exposure = (weight + (1.0 - weight) * rolled) * 100.0;
+    d.progress(
+        Phase::Promoting,
+        "Promoting",
+        format!(
+            "{} of {} pods run the new version, {} available; {exposure:.0}% of traffic meets it",
+            workload.updated, workload.replicas, workload.available
+        ),
+    );
+    let new_set = s.replica_sets.iter().find(|set| set.digest == run.revision);
+    if let (false, true, Some(set), Ok(_)) = (workload.paused, workload.complete(), new_set, &kept) {
+        let requests = grouped(run.traffic.run.canary_requests);
+        d.status.stable = Some(Revision { digest: run.revision.clone(), replica_set: set.name.clone() });
+        if let Some(run) = d.status.run.as_mut() {
+            run.times.promoted_at = Some(s.now);
+        }
+        let took = run.times.requested_at.map(|then| human(elapsed(s.now, then))).unwrap_or_default();
+        let waves = s.rollout.spec.waves.len();
+        let summary = format!("promoted after {took} and {waves} waves: {requests} canary requests, no signal breached");
+        let mut end = End::taken_back("Promoted", summary);
+        end.outcome = Outcome::Promoted;
+        return d.end(end);
+    }
+    if d.overdue() {
+        let deadline = s.rollout.spec.progress_deadline;
+        d.end(End::taken_back(
+            "PromotionStuck",
+            format!("{} of {} pods run the new version after {deadline}", workload.updated, workload.replicas),
+        ));
+    }
+}
+
+fn wave_spec(d: &Draft<'_>, run: &Run) -> Option<crate::api::Wave> {
+    let index = run.wave.as_ref().map(|wave| usize::from(wave.index))?;
+    d.s.rollout.spec.waves.get(index).cloned()
+}
+
+fn wave_title(d: &Draft<'_>, run: &Run) -> String {
+    let index = run.wave.as_ref().map_or(0, |wave| usize::from(wave.index)).saturating_add(1);
+    format!("wave {index}/{} at {}%", d.s.rollout.spec.waves.len(), run.weight)
+}

@@ -1,0 +1,258 @@
+//! Everything that `decide` may know, read once per pass.
+//!
+//! Plain data: no client, no clock (`now` is a field), nothing that changes while a decision is made.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::measure::{Provider, Reading};
+use crate::api::{RolloutSpec, RolloutStatus};
+
+/// The world of one Rollout at one moment.
+#[derive(Debug, Clone, Serialize)]
+pub struct Snapshot {
+    /// The time of the pass.
+    pub now: Timestamp,
+    /// The Rollout itself.
+    pub rollout: RolloutFacts,
+    /// The governed workload, if it exists.
+    pub workload: Option<Workload>,
+    /// ReplicaSets that the workload owns.
+    pub replica_sets: Vec<ReplicaSetFacts>,
+    /// The stable Service, if it exists.
+    pub stable_service: Option<ServiceFacts>,
+    /// An object with the canary Service's name, if one exists.
+    pub canary_service: Option<ServiceFacts>,
+    /// Those of the named routes that exist.
+    pub routes: Vec<RouteFacts>,
+    /// Routes, canary and canary Service were read from the API server in this pass, not from a cache that may lag
+    /// behind our own writes. Only then may their absence count as done.
+    pub live: bool,
+    /// An object with the canary Deployment's name, if one exists.
+    pub canary: Option<CanaryFacts>,
+    /// Pods of the canary.
+    pub canary_pods: Vec<PodFacts>,
+    /// Ready endpoints of the canary Service.
+    pub canary_endpoints: u32,
+    /// The named MetricsProvider, if it exists.
+    pub provider: Option<Provider>,
+    /// What is known of each question that was asked for this Rollout.
+    pub readings: Vec<Reading>,
+    /// The workload's pod template, read when a canary must be made of it.
+    pub template: Option<Value>,
+    /// The stable ReplicaSet's pod template, read when it must be put back.
+    pub stable_template: Option<Value>,
+    /// The record of the run, if it was written.
+    pub release: Option<ReleaseFacts>,
+    /// Whether the run's ReworkEvent was written.
+    pub rework_recorded: bool,
+    /// The last proof of the gate in this process.
+    pub gate: Option<GateProof>,
+    /// The last write that failed in this process, if no later one succeeded.
+    pub last_error: Option<String>,
+}
+
+/// The Rollout as read.
+#[derive(Debug, Clone, Serialize)]
+pub struct RolloutFacts {
+    /// Its name.
+    pub name: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its UID.
+    pub uid: String,
+    /// Generation of its spec.
+    pub generation: i64,
+    /// It is being deleted.
+    pub deleting: bool,
+    /// Our finalizer is on it.
+    pub finalizer: bool,
+    /// A person asked to let it go without restoring anything.
+    pub abandon: bool,
+    /// Another, older Rollout that names the same workload.
+    pub rival: Option<String>,
+    /// What is asked.
+    pub spec: RolloutSpec,
+    /// What was written last.
+    pub status: RolloutStatus,
+}
+
+/// The governed Deployment.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Workload {
+    /// Its name.
+    pub name: String,
+    /// Its UID.
+    pub uid: String,
+    /// Its resourceVersion; every write to it is tied to this.
+    pub resource_version: String,
+    /// Generation of its spec.
+    pub generation: i64,
+    /// Generation that its controller has seen.
+    pub observed_generation: i64,
+    /// Wanted replicas.
+    pub replicas: u32,
+    /// Whether it is paused.
+    pub paused: bool,
+    /// Value of the governing label.
+    pub governed_by: Option<String>,
+    /// Digest of its pod template.
+    pub digest: String,
+    /// Images of its pod template, as `name=image`.
+    pub images: Vec<String>,
+    /// `matchLabels` of its selector.
+    pub selector: BTreeMap<String, String>,
+    /// Whether its selector has `matchExpressions`.
+    pub selector_expressions: bool,
+    /// Labels of its pod template.
+    pub pod_labels: BTreeMap<String, String>,
+    /// Reasons why it cannot run twice at once (host ports, volumes that only one node may use, strategy Recreate).
+    pub hazards: Vec<String>,
+    /// Replicas of all versions.
+    pub status_replicas: u32,
+    /// Replicas of the newest template.
+    pub updated: u32,
+    /// Available replicas of all versions.
+    pub available: u32,
+}
+
+impl Workload {
+    /// Its controller has seen the newest spec and every pod runs the newest template and is available.
+    pub fn complete(&self) -> bool {
+        self.observed_generation >= self.generation
+            && self.updated == self.replicas
+            && self.status_replicas == self.replicas
+            && self.available == self.replicas
+    }
+}
+
+/// A ReplicaSet of the workload.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ReplicaSetFacts {
+    /// Its name.
+    pub name: String,
+    /// Digest of its pod template.
+    pub digest: String,
+    /// Wanted replicas.
+    pub replicas: u32,
+    /// Available replicas.
+    pub available: u32,
+}
+
+/// A Service.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ServiceFacts {
+    /// Its name.
+    pub name: String,
+    /// Its UID.
+    pub uid: String,
+    /// It was made by this Rollout.
+    pub ours: bool,
+    /// Its selector.
+    pub selector: BTreeMap<String, String>,
+    /// Its ports, as they stand in the object.
+    pub ports: Vec<Value>,
+}
+
+/// A route.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RouteFacts {
+    /// Its name.
+    pub name: String,
+    /// Its resourceVersion; every write to it is tied to this.
+    pub resource_version: String,
+    /// Generation of its spec.
+    pub generation: i64,
+    /// Its rules, in order.
+    pub rules: Vec<RuleFacts>,
+    /// What each gateway says of it.
+    pub parents: Vec<ParentFacts>,
+}
+
+/// A rule of a route.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RuleFacts {
+    /// Its backends, in order.
+    pub backends: Vec<BackendFacts>,
+}
+
+/// A backend of a rule.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct BackendFacts {
+    /// Name of the Service, or of whatever it is.
+    pub name: String,
+    /// It is a Service in the route's own namespace.
+    pub local_service: bool,
+    /// Its weight.
+    pub weight: u32,
+    /// The backend as it stands in the object, so that a copy keeps every field.
+    pub raw: Value,
+}
+
+/// What one gateway says of a route.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ParentFacts {
+    /// The controller that says it.
+    pub controller: String,
+    /// Accepted, with every reference resolved.
+    pub accepted: bool,
+    /// Why not.
+    pub message: String,
+    /// The generation it speaks of.
+    pub observed_generation: i64,
+}
+
+/// The canary Deployment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CanaryFacts {
+    /// Its name.
+    pub name: String,
+    /// Its UID.
+    pub uid: String,
+    /// Its resourceVersion.
+    pub resource_version: String,
+    /// It was made by this Rollout.
+    pub ours: bool,
+    /// Digest of the template that it was made from.
+    pub revision: String,
+    /// Wanted replicas.
+    pub replicas: u32,
+    /// Available replicas.
+    pub available: u32,
+    /// Its controller has seen the newest spec.
+    pub observed: bool,
+    /// Why pods cannot be made, such as a quota.
+    pub failure: Option<String>,
+}
+
+/// A pod of the canary.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PodFacts {
+    /// Its name.
+    pub name: String,
+    /// It is ready.
+    pub ready: bool,
+    /// Most restarts of one of its containers.
+    pub restarts: u32,
+    /// Why a container waits: reason and message.
+    pub waiting: Option<(String, String)>,
+}
+
+/// The record of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ReleaseFacts {
+    /// Its outcome is recorded.
+    pub ended: bool,
+}
+
+/// What a dry run said of the gate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct GateProof {
+    /// When.
+    pub at: Timestamp,
+    /// The API server paused the changed template.
+    pub held: bool,
+}

@@ -1,0 +1,32 @@
+//! Sluice: a progressive rollout controller for Kubernetes.
+//!
+//! The way of a Rollout through the files, in the order in which a pass goes:
+//!
+//! 1. [`watch`] keeps small views of the cluster and says which Rollouts a change concerns.
+//! 2. [`observe`] reads everything that a decision may know into one `Snapshot`.
+//! 3. [`decide`] turns the snapshot into a `Decision`: the status to be, the writes, the records, the events.
+//!    It is pure: no clock, no network, no client.
+//! 4. [`record`] commits the intent to status, with the resourceVersion that was read, before anything moves.
+//! 5. [`act`] carries the writes out and decides nothing.
+//! 6. [`record`] again: events, Releases, ReworkEvents, metrics.
+//!
+//! [`controller`] is these calls in this order. [`prometheus`] asks what `decide` named, in tasks of its own, so that
+//! a hanging query delays nobody's rollback. [`api`] is the contract with users. [`app`] wires everything together.
+//!
+//! State lives in the cluster: what a later pass needs is in `Rollout.status`, every timer is derived from it, and a
+//! crash at any line is harmless.
+
+pub mod act;
+pub mod api;
+pub mod app;
+pub mod cli;
+pub mod clock;
+pub mod controller;
+pub mod crds;
+pub mod decide;
+pub mod observe;
+pub mod prometheus;
+pub mod record;
+pub mod server;
+pub mod telemetry;
+pub mod watch;

@@ -1,0 +1,141 @@
+//! From the views of foreign objects to the facts of a snapshot. Pure.
+
+use kube::{Resource, ResourceExt};
+use serde_json::Value;
+
+use crate::api::names;
+use crate::decide::snapshot::{
+    BackendFacts, CanaryFacts, ParentFacts, PodFacts, ReplicaSetFacts, RouteFacts, RuleFacts, ServiceFacts, Workload,
+};
+use crate::watch::views::{DeploymentView, EndpointSliceView, HttpRouteView, PodView, ReplicaSetView, RouteParentView, ServiceView};
+
+/// Whether an object of a canary belongs to this Rollout.
+pub(super) fn belongs<K: Resource>(object: &K, rollout: &str, namespace: &str) -> bool {
+    let meta = object.meta();
+    let label = meta.labels.as_ref().and_then(|labels| labels.get(names::ROLLOUT_NAME_LABEL));
+    meta.namespace.as_deref() == Some(namespace) && label.is_some_and(|label| *label == names::with_suffix(rollout, ""))
+}
+
+pub(super) fn workload(view: &DeploymentView) -> Workload {
+    let (spec, status) = (&view.spec, &view.status);
+    let mut hazards = spec.template.hazards.clone();
+    if spec.strategy.type_ == "Recreate" {
+        hazards.insert(0, "its strategy is Recreate, which asks that two versions never run at once".to_owned());
+    }
+    Workload {
+        name: view.name_any(),
+        uid: view.uid().unwrap_or_default(),
+        resource_version: view.resource_version().unwrap_or_default(),
+        generation: view.meta().generation.unwrap_or_default(),
+        observed_generation: status.observed_generation,
+        replicas: spec.replicas.unwrap_or(1),
+        paused: spec.paused,
+        governed_by: view.labels().get(names::ROLLOUT_LABEL).cloned(),
+        digest: spec.template.digest.clone(),
+        images: spec.template.images.clone(),
+        selector: spec.selector.match_labels.clone(),
+        selector_expressions: !spec.selector.match_expressions.is_empty(),
+        pod_labels: spec.template.labels.clone(),
+        hazards,
+        status_replicas: status.replicas,
+        updated: status.updated_replicas,
+        available: status.available_replicas,
+    }
+}
+
+pub(super) fn replica_set(view: &ReplicaSetView) -> ReplicaSetFacts {
+    ReplicaSetFacts {
+        name: view.name_any(),
+        digest: view.spec.template.digest.clone(),
+        replicas: view.spec.replicas,
+        available: view.status.available_replicas,
+    }
+}
+
+pub(super) fn service(view: &ServiceView, rollout_uid: &str) -> ServiceFacts {
+    ServiceFacts {
+        name: view.name_any(),
+        uid: view.uid().unwrap_or_default(),
+        ours: ours(view, rollout_uid),
+        selector: view.spec.selector.clone(),
+        ports: view.spec.ports.clone(),
+    }
+}
+
+pub(super) fn canary(view: &DeploymentView, rollout_uid: &str) -> CanaryFacts {
+    let failure = view.status.conditions.iter().find(|c| c.type_ == "ReplicaFailure" && c.status == "True");
+    CanaryFacts {
+        name: view.name_any(),
+        uid: view.uid().unwrap_or_default(),
+        resource_version: view.resource_version().unwrap_or_default(),
+        ours: ours(view, rollout_uid),
+        revision: view.annotations().get(names::REVISION_ANNOTATION).cloned().unwrap_or_default(),
+        replicas: view.spec.replicas.unwrap_or(1),
+        available: view.status.available_replicas,
+        observed: view.status.observed_generation >= view.meta().generation.unwrap_or_default(),
+        failure: failure.map(|condition| condition.message.clone()),
+    }
+}
+
+fn ours<K: Resource>(object: &K, rollout_uid: &str) -> bool {
+    object.meta().owner_references.iter().flatten().any(|owner| owner.kind == "Rollout" && owner.uid == rollout_uid)
+}
+
+pub(super) fn pod(view: &PodView) -> PodFacts {
+    let containers = || view.status.init_container_statuses.iter().chain(&view.status.container_statuses);
+    let waiting = containers().find_map(|one| one.state.waiting.as_ref());
+    PodFacts {
+        name: view.name_any(),
+        ready: view.status.conditions.iter().any(|c| c.type_ == "Ready" && c.status == "True"),
+        restarts: containers().map(|one| one.restart_count).max().unwrap_or(0),
+        waiting: waiting.map(|waiting| (waiting.reason.clone(), waiting.message.clone())),
+    }
+}
+
+pub(super) fn ready(view: &EndpointSliceView) -> u32 {
+    let ready = view.endpoints.iter().filter(|endpoint| endpoint.conditions.ready.unwrap_or(true)).count();
+    u32::try_from(ready).unwrap_or(u32::MAX)
+}
+
+pub(super) fn route(view: &HttpRouteView) -> RouteFacts {
+    let namespace = view.namespace().unwrap_or_default();
+    RouteFacts {
+        name: view.name_any(),
+        resource_version: view.resource_version().unwrap_or_default(),
+        generation: view.meta().generation.unwrap_or_default(),
+        rules: view
+            .spec
+            .rules
+            .iter()
+            .map(|rule| {
+                let backends = rule.get("backendRefs").and_then(Value::as_array);
+                RuleFacts { backends: backends.into_iter().flatten().map(|raw| backend(raw, &namespace)).collect() }
+            })
+            .collect(),
+        parents: view.status.parents.iter().map(parent).collect(),
+    }
+}
+
+fn backend(raw: &Value, namespace: &str) -> BackendFacts {
+    let text = |key: &str| raw.get(key).and_then(Value::as_str);
+    let service = text("kind").unwrap_or("Service") == "Service" && text("group").unwrap_or("").is_empty();
+    let weight = raw.get("weight").and_then(Value::as_u64).unwrap_or(1);
+    BackendFacts {
+        name: text("name").unwrap_or_default().to_owned(),
+        local_service: service && text("namespace").is_none_or(|other| other == namespace),
+        weight: u32::try_from(weight).unwrap_or(u32::MAX),
+        raw: raw.clone(),
+    }
+}
+
+fn parent(view: &RouteParentView) -> ParentFacts {
+    let condition = |type_: &str| view.conditions.iter().find(|condition| condition.type_ == type_);
+    let (accepted, resolved) = (condition("Accepted"), condition("ResolvedRefs"));
+    let bad = [accepted, resolved].into_iter().flatten().find(|condition| condition.status != "True");
+    ParentFacts {
+        controller: view.controller_name.clone(),
+        accepted: accepted.is_some() && resolved.is_some() && bad.is_none(),
+        message: bad.map_or_else(|| "it has not said so yet".to_owned(), |c| format!("{}: {}", c.reason, c.message)),
+        observed_generation: [accepted, resolved].into_iter().flatten().map(|c| c.observed_generation).min().unwrap_or(0),
+    }
+}

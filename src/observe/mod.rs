@@ -1,0 +1,213 @@
+//! 2 observe: everything that `decide` may know, read once.
+//!
+//! Caches first; the API server itself only where a cache that lags behind our own writes could mislead, or where a
+//! whole pod template is needed. Reads only; the answers of Prometheus are those the poller has.
+
+mod facts;
+
+use kube::api::DynamicObject;
+use kube::core::DeserializeGuard;
+use kube::core::gvk::GroupVersionKind;
+use kube::discovery::ApiResource;
+use kube::runtime::reflector::ObjectRef;
+use kube::{Api, Client, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::api::{Outcome, Rollout, Run, Step, names};
+use crate::clock;
+use crate::decide::measure::{Provider, Reading};
+use crate::decide::snapshot::{GateProof, ReleaseFacts, RolloutFacts, Snapshot};
+use crate::watch::Stores;
+use crate::watch::views::ServiceView;
+
+/// What this process itself remembers of a Rollout; all of it may be lost without harm.
+#[derive(Debug, Clone, Default)]
+pub struct Remembered {
+    /// The last proof of the gate.
+    pub gate: Option<GateProof>,
+    /// The last write that failed, if no later one succeeded.
+    pub last_error: Option<String>,
+}
+
+/// A read that failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The API server did not answer a read.
+    #[error("cannot read {what}: {source}")]
+    Read {
+        /// What was read.
+        what: String,
+        /// Why it failed.
+        source: Box<kube::Error>,
+    },
+    /// The API server took too long.
+    #[error("reading {what} took longer than {} s", crate::act::CALL_TIMEOUT.as_secs())]
+    Timeout {
+        /// What was read.
+        what: String,
+    },
+}
+
+impl Error {
+    /// One word for metrics.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Read { .. } => "read",
+            Self::Timeout { .. } => "read_timeout",
+        }
+    }
+}
+
+/// Reads the world of one Rollout.
+pub async fn observe(
+    client: &Client,
+    stores: &Stores,
+    rollout: &Rollout,
+    readings: Vec<Reading>,
+    remembered: Remembered,
+) -> Result<Snapshot, Error> {
+    let namespace = rollout.namespace().unwrap_or_default();
+    let name = rollout.name_any();
+    let spec = &rollout.spec;
+    let status = rollout.status.clone().unwrap_or_default();
+    let run = status.run.clone().filter(|run| run.step != Step::Done);
+    let canary_name = names::canary(&spec.target_ref.name);
+    let canary_service_name = spec.traffic.canary_service_name();
+    let uid = rollout.uid().unwrap_or_default();
+    // Leaving traffic and canary behind because a cache had not seen them yet would be harm; these passes are few.
+    let live = rollout.meta().deletion_timestamp.is_some()
+        || run.as_ref().is_some_and(|run| matches!(run.step, Step::Reverting | Step::Closing));
+    let reader = Reader { client, namespace: &namespace, live };
+
+    let workload = stores.deployments.get(&local(&spec.target_ref.name, &namespace));
+    let workload_uid = workload.as_ref().and_then(|workload| workload.uid()).unwrap_or_default();
+    let mut routes = Vec::new();
+    for named in &spec.traffic.routes {
+        let route = reader.get(&named.name, stores.routes.get(&local(&named.name, &namespace))).await?;
+        routes.extend(route.as_ref().map(facts::route));
+    }
+    let canary = reader.get(&canary_name, stores.deployments.get(&local(&canary_name, &namespace))).await?;
+    let canary_service =
+        reader.get(&canary_service_name, stores.services.get(&local(&canary_service_name, &namespace))).await?;
+    let stable_service = stores.services.get(&local::<ServiceView>(&spec.traffic.stable_service, &namespace));
+    let pods = stores.pods.state();
+    let pods = pods.iter().filter(|pod| facts::belongs(pod.as_ref(), &name, &namespace));
+    let endpoints = stores.endpoints.state();
+    let endpoints = endpoints.iter().filter(|slice| facts::belongs(slice.as_ref(), &name, &namespace));
+    let release = run.as_ref().and_then(|run| stores.releases.get(&local(&run.release, &namespace)));
+    let template = match &run {
+        Some(run) if run.step == Step::Starting && canary.is_none() => {
+            reader.template("Deployment", &spec.target_ref.name).await?
+        }
+        Some(_) | None => None,
+    };
+    let stable_template = match (&run, &status.stable) {
+        (Some(run), Some(stable)) if needs_stable_template(run) => {
+            reader.template("ReplicaSet", &stable.replica_set).await?
+        }
+        (_, _) => None,
+    };
+    Ok(Snapshot {
+        now: clock::now(),
+        workload: workload.as_ref().map(|workload| facts::workload(workload)),
+        replica_sets: stores
+            .replica_sets
+            .state()
+            .iter()
+            .filter(|set| set.owner_references().iter().any(|owner| owner.uid == workload_uid && !workload_uid.is_empty()))
+            .map(|set| facts::replica_set(set))
+            .collect(),
+        stable_service: stable_service.as_ref().map(|service| facts::service(service, &uid)),
+        canary_service: canary_service.as_ref().map(|service| facts::service(service, &uid)),
+        routes,
+        live,
+        canary: canary.as_ref().map(|canary| facts::canary(canary, &uid)),
+        canary_pods: pods.map(|pod| facts::pod(pod)).collect(),
+        canary_endpoints: endpoints.map(|slice| facts::ready(slice)).fold(0, u32::saturating_add),
+        provider: stores.providers.get(&ObjectRef::new(&spec.analysis.provider_ref.name)).map(|provider| Provider {
+            name: provider.name_any(),
+            address: provider.spec.address.trim_end_matches('/').to_owned(),
+            scrape_interval: provider.spec.scrape_interval,
+            timeout: provider.spec.timeout,
+        }),
+        readings,
+        template,
+        stable_template,
+        release: release.map(|release| ReleaseFacts {
+            ended: release.status.as_ref().is_some_and(|status| status.outcome.is_some()),
+        }),
+        rework_recorded: run.is_some_and(|run| stores.reworks.get(&local(&run.release, &namespace)).is_some()),
+        gate: remembered.gate,
+        last_error: remembered.last_error,
+        rollout: RolloutFacts {
+            rival: rival(&stores.rollouts.state(), rollout),
+            name,
+            namespace,
+            uid,
+            generation: rollout.meta().generation.unwrap_or_default(),
+            deleting: rollout.meta().deletion_timestamp.is_some(),
+            finalizer: rollout.finalizers().iter().any(|one| one == names::FINALIZER),
+            abandon: rollout.annotations().contains_key(names::ABANDON_ANNOTATION),
+            spec: spec.clone(),
+            status,
+        },
+    })
+}
+
+/// A promotion that ends badly goes from `Promoting` to `Reverting` within one pass; the template must be at hand.
+fn needs_stable_template(run: &Run) -> bool {
+    run.step == Step::Reverting && run.outcome != Some(Outcome::Promoted)
+}
+
+fn local<K: Resource<DynamicType = ()>>(name: &str, namespace: &str) -> ObjectRef<K> {
+    ObjectRef::new(name).within(namespace)
+}
+
+/// An older Rollout of the same namespace that names the same workload.
+fn rival(rollouts: &[std::sync::Arc<DeserializeGuard<Rollout>>], of: &Rollout) -> Option<String> {
+    let age = |rollout: &Rollout| (rollout.creation_timestamp().map(|time| time.0), rollout.uid());
+    rollouts
+        .iter()
+        .filter_map(|guard| guard.0.as_ref().ok())
+        .filter(|other| other.namespace() == of.namespace() && other.uid() != of.uid())
+        .filter(|other| other.spec.target_ref == of.spec.target_ref && age(other) < age(of))
+        .map(|other| other.name_any())
+        .next()
+}
+
+/// Reads single objects, from the API server where that is called for.
+struct Reader<'a> {
+    client: &'a Client,
+    namespace: &'a str,
+    live: bool,
+}
+
+impl Reader<'_> {
+    async fn get<K>(&self, name: &str, cached: Option<std::sync::Arc<K>>) -> Result<Option<K>, Error>
+    where
+        K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope> + Clone + std::fmt::Debug + DeserializeOwned,
+    {
+        if !self.live {
+            return Ok(cached.map(|object| object.as_ref().clone()));
+        }
+        let what = format!("{} {name}", K::kind(&()));
+        within(what, Api::<K>::namespaced(self.client.clone(), self.namespace).get_opt(name)).await
+    }
+
+    /// The raw pod template of a Deployment or ReplicaSet, so that fields this program does not know survive.
+    async fn template(&self, kind: &str, name: &str) -> Result<Option<Value>, Error> {
+        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("apps", "v1", kind));
+        let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), self.namespace, &resource);
+        let object = within(format!("{kind} {name}"), api.get_opt(name)).await?;
+        Ok(object.and_then(|object| object.data.pointer("/spec/template").cloned()))
+    }
+}
+
+async fn within<T>(what: String, call: impl Future<Output = Result<T, kube::Error>>) -> Result<T, Error> {
+    match tokio::time::timeout(crate::act::CALL_TIMEOUT, call).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(source)) => Err(Error::Read { what, source: Box::new(source) }),
+        Err(_) => Err(Error::Timeout { what }),
+    }
+}

@@ -1,0 +1,16 @@
+//! Asks Prometheus-compatible servers and keeps what they answered.
+//!
+//! Owns the queries' transport, decoding, pace and the samples that are kept between answers. Must not decide
+//! anything: an answer, or the class of the failure, is handed on as data (`decide::measure`).
+
+mod book;
+mod client;
+mod decode;
+mod history;
+mod poller;
+mod schedule;
+#[cfg(test)]
+mod scripted_server;
+
+pub use client::ClientError;
+pub use poller::{Poller, QueryObserver, RolloutKey};

@@ -1,0 +1,67 @@
+//! 5 record: the intent before anything moves, and what happened after.
+//!
+//! Owns every write to status, events, Releases and ReworkEvents, and the operator's own metrics. Decides nothing.
+
+mod events;
+pub mod metrics;
+mod records;
+mod status;
+
+pub use events::publish;
+pub use records::write as write_record;
+pub use status::{commit, malformed};
+
+/// A record that could not be written.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Somebody wrote meanwhile; nothing has moved, the next pass looks again.
+    #[error("{what}: the object changed meanwhile")]
+    Conflict {
+        /// What was to be written.
+        what: &'static str,
+    },
+    /// The API server refused or failed.
+    #[error("{what}: {source}")]
+    Refused {
+        /// What was to be written.
+        what: &'static str,
+        /// What it said.
+        source: Box<kube::Error>,
+    },
+    /// The API server took too long; it may have been written.
+    #[error("{what}: no answer within {} s", crate::act::CALL_TIMEOUT.as_secs())]
+    Timeout {
+        /// What was to be written.
+        what: &'static str,
+    },
+}
+
+impl Error {
+    /// One word for metrics.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Conflict { .. } => "conflict",
+            Self::Refused { .. } => "record",
+            Self::Timeout { .. } => "record_timeout",
+        }
+    }
+}
+
+/// Sends one write and sorts what came back.
+async fn send<T>(what: &'static str, call: impl Future<Output = Result<T, kube::Error>>) -> Result<T, Error> {
+    match tokio::time::timeout(crate::act::CALL_TIMEOUT, call).await {
+        Ok(Ok(answer)) => Ok(answer),
+        // 409 is both "changed meanwhile" and "exists already"; kube's `is_conflict` knows only the first.
+        Ok(Err(kube::Error::Api(status))) if status.code == 409 => Err(Error::Conflict { what }),
+        Ok(Err(source)) => Err(Error::Refused { what, source: Box::new(source) }),
+        Err(_) => Err(Error::Timeout { what }),
+    }
+}
+
+/// A create whose object is there already has been done before: by us, a moment or a crash ago.
+fn there_already<T>(result: Result<T, Error>) -> Result<(), Error> {
+    match result {
+        Ok(_) | Err(Error::Conflict { .. }) => Ok(()),
+        Err(error) => Err(error),
+    }
+}

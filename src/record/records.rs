@@ -1,0 +1,50 @@
+//! Releases and ReworkEvents: facts that outlive the Rollout and the operator.
+//!
+//! Their names are functions of the attempt, so a record that is written again after a crash is the same record.
+
+use std::collections::BTreeMap;
+
+use kube::api::{Patch, PatchParams, PostParams};
+use kube::{Api, Client, ResourceExt};
+use serde_json::json;
+
+use super::{Error, send, there_already};
+use crate::api::{Owner, Release, ReworkEvent, Rollout, names};
+use crate::decide::Record;
+
+/// Writes one record.
+pub async fn write(client: &Client, rollout: &Rollout, record: &Record) -> Result<(), Error> {
+    let namespace = rollout.namespace().unwrap_or_default();
+    match record {
+        Record::Release { name, spec, status } => {
+            let api: Api<Release> = Api::namespaced(client.clone(), &namespace);
+            let mut release = Release::new(name, spec.as_ref().clone());
+            release.metadata.labels = Some(labels(rollout, spec.owner.as_ref()));
+            there_already(send("release", api.create(&PostParams::default(), &release)).await)?;
+            if status.outcome.is_some() {
+                let patch = json!({"status": status});
+                send("release", api.patch_status(name, &PatchParams::default(), &Patch::Merge(patch))).await?;
+            }
+            Ok(())
+        }
+        Record::Rework { name, spec } => {
+            let api: Api<ReworkEvent> = Api::namespaced(client.clone(), &namespace);
+            let mut event = ReworkEvent::new(name, spec.as_ref().clone());
+            event.metadata.labels = Some(labels(rollout, spec.owner.as_ref()));
+            there_already(send("rework event", api.create(&PostParams::default(), &event)).await)
+        }
+    }
+}
+
+fn labels(rollout: &Rollout, owner: Option<&Owner>) -> BTreeMap<String, String> {
+    let mut labels: BTreeMap<String, String> = [
+        ("app.kubernetes.io/managed-by".to_owned(), "sluice".to_owned()),
+        (names::ROLLOUT_NAME_LABEL.to_owned(), names::with_suffix(&rollout.name_any(), "")),
+    ]
+    .into();
+    let valid = |team: &str| team.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+    if let Some(owner) = owner.filter(|owner| valid(&owner.team)) {
+        labels.insert("sluice.dev/team".to_owned(), owner.team.clone());
+    }
+    labels
+}

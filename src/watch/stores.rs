@@ -1,0 +1,145 @@
+//! The caches, and the tasks that fill them.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use futures::{Stream, StreamExt, future::BoxFuture};
+use kube::core::DeserializeGuard;
+use kube::runtime::reflector::{self, ObjectRef, Store};
+use kube::runtime::{WatchStreamExt, watcher};
+use kube::{Api, Client, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
+use tokio::sync::mpsc;
+
+use super::Freshness;
+use super::triggers::{self, Concerns};
+use super::views::{DeploymentView, EndpointSliceView, HttpRouteView, PodView, ReplicaSetView, ServiceView};
+use crate::api::{MetricsProvider, Release, ReworkEvent, Rollout, names};
+
+/// A Rollout by name, as the queue knows it.
+pub type RolloutRef = ObjectRef<DeserializeGuard<Rollout>>;
+
+/// What is cached.
+#[derive(Clone)]
+pub struct Stores {
+    /// Rollouts; those that cannot be read are kept as such.
+    pub rollouts: Store<DeserializeGuard<Rollout>>,
+    /// Deployments.
+    pub deployments: Store<DeploymentView>,
+    /// ReplicaSets.
+    pub replica_sets: Store<ReplicaSetView>,
+    /// Services.
+    pub services: Store<ServiceView>,
+    /// HTTPRoutes.
+    pub routes: Store<HttpRouteView>,
+    /// Endpoints of canary Services.
+    pub endpoints: Store<EndpointSliceView>,
+    /// Pods of canaries.
+    pub pods: Store<PodView>,
+    /// MetricsProviders.
+    pub providers: Store<MetricsProvider>,
+    /// Releases.
+    pub releases: Store<Release>,
+    /// ReworkEvents.
+    pub reworks: Store<ReworkEvent>,
+}
+
+/// What must be driven so that the caches stay filled: one task per kind.
+pub type Tasks = Vec<(&'static str, BoxFuture<'static, ()>)>;
+
+/// Caches of everything that is watched. Changes are sent to `wake` as the Rollouts that they concern.
+pub fn stores(client: &Client, freshness: &Freshness, wake: &mpsc::Sender<RolloutRef>) -> (Stores, Tasks) {
+    let (rollouts, writer) = reflector::store();
+    let changes = objects("Rollout", Api::<DeserializeGuard<Rollout>>::all(client.clone()), watcher::Config::default(), writer, freshness);
+    let waker = wake.clone();
+    let task = changes.for_each(move |rollout| {
+        let wake = waker.clone();
+        // The receiver lives as long as the program.
+        async move { drop(wake.send(RolloutRef::from_obj(rollout.as_ref())).await) }
+    });
+    let mut tasks: Tasks = vec![("Rollout", Box::pin(task))];
+    let every = watcher::Config::default;
+    let of_canaries = || every().labels(&format!("{}={}", names::ROLE_LABEL, names::CANARY_ROLE));
+    let mut kinds = Kinds { client, freshness, wake, rollouts: &rollouts, tasks: &mut tasks };
+    let stores = Stores {
+        deployments: kinds.watch::<DeploymentView>("Deployment", every()),
+        replica_sets: kinds.watch::<ReplicaSetView>("ReplicaSet", every()),
+        services: kinds.watch::<ServiceView>("Service", every()),
+        routes: kinds.watch::<HttpRouteView>("HTTPRoute", every()),
+        endpoints: kinds.watch::<EndpointSliceView>("EndpointSlice", of_canaries()),
+        pods: kinds.watch::<PodView>("Pod", of_canaries()),
+        providers: kinds.watch::<MetricsProvider>("MetricsProvider", every()),
+        releases: kinds.watch::<Release>("Release", every()),
+        reworks: kinds.watch::<ReworkEvent>("ReworkEvent", every()),
+        rollouts,
+    };
+    (stores, tasks)
+}
+
+/// What the watches of all kinds have in common.
+struct Kinds<'a> {
+    client: &'a Client,
+    freshness: &'a Freshness,
+    wake: &'a mpsc::Sender<RolloutRef>,
+    rollouts: &'a Store<DeserializeGuard<Rollout>>,
+    tasks: &'a mut Tasks,
+}
+
+impl Kinds<'_> {
+    /// Caches a kind and prepares the task that fills the cache.
+    fn watch<K>(&mut self, kind: &'static str, config: watcher::Config) -> Store<K>
+    where
+        K: Concerns + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+    {
+        let (store, writer) = reflector::store();
+        let changes = objects(kind, Api::<K>::all(self.client.clone()), config, writer, self.freshness);
+        let (wake, rollouts) = (self.wake.clone(), self.rollouts.clone());
+        let task = changes.for_each(move |object| {
+            let concerned = triggers::of(object.as_ref(), &rollouts.state());
+            let wake = wake.clone();
+            async move {
+                for rollout in concerned {
+                    drop(wake.send(rollout).await);
+                }
+            }
+        });
+        self.tasks.push((kind, Box::pin(task)));
+        store
+    }
+}
+
+/// Every object of a kind that is touched, deletions included, while the store is kept. Errors are noted and tried
+/// again with a growing delay; they never end the stream.
+fn objects<K>(
+    kind: &'static str,
+    api: Api<K>,
+    config: watcher::Config,
+    writer: reflector::store::Writer<K>,
+    freshness: &Freshness,
+) -> impl Stream<Item = Arc<K>> + Send + 'static
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+{
+    freshness.expect(kind);
+    let noted = freshness.clone();
+    watcher(api, config)
+        .default_backoff()
+        .modify(trim)
+        .inspect(move |event| match event {
+            Ok(watcher::Event::InitDone) => noted.ready(kind),
+            Ok(_) => noted.arrived(kind),
+            Err(error) => {
+                tracing::warn!(kind, %error, "watch failed, trying again");
+                noted.failed(kind, error.to_string());
+            }
+        })
+        .reflect(writer)
+        .touched_objects()
+        .filter_map(|change| async move { change.ok().map(Arc::new) })
+}
+
+/// Takes off what nobody reads: managedFields are the larger part of most objects.
+fn trim<K: Resource>(object: &mut K) {
+    object.managed_fields_mut().clear();
+    object.annotations_mut().remove("kubectl.kubernetes.io/last-applied-configuration");
+}

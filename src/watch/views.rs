@@ -1,0 +1,345 @@
+//! The fields of foreign objects that are read, and nothing else: pod templates become digests while they are decoded.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
+use k8s_openapi::api::core::v1::{Pod, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Resource;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+
+use crate::api::names;
+
+/// What is kept of a pod template.
+#[derive(Debug, Clone, Default)]
+pub struct TemplateView {
+    /// Its digest.
+    pub digest: String,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// Its containers, as `name=image`.
+    pub images: Vec<String>,
+    /// Why pods of it cannot run twice.
+    pub hazards: Vec<String>,
+}
+
+impl<'de> Deserialize<'de> for TemplateView {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self::from(&Value::deserialize(deserializer)?))
+    }
+}
+
+impl From<&Value> for TemplateView {
+    fn from(template: &Value) -> Self {
+        let list = |pointer: &str| template.pointer(pointer).and_then(Value::as_array).cloned().unwrap_or_default();
+        let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let containers = list("/spec/containers");
+        let mut hazards = Vec::new();
+        for container in &containers {
+            let ports = container.get("ports").and_then(Value::as_array).cloned().unwrap_or_default();
+            if ports.iter().any(|port| port.get("hostPort").and_then(Value::as_u64).is_some_and(|port| port > 0)) {
+                hazards.push(format!("container {} uses a hostPort", text(container, "name")));
+            }
+        }
+        if template.pointer("/spec/hostNetwork").and_then(Value::as_bool) == Some(true) {
+            hazards.push("its pods use the host's network".to_owned());
+        }
+        for volume in list("/spec/volumes") {
+            if volume.get("persistentVolumeClaim").is_some() {
+                hazards.push(format!("volume {} is a claim that canary and stable would share", text(&volume, "name")));
+            }
+        }
+        let labels = template.pointer("/metadata/labels").and_then(Value::as_object);
+        let labels = labels.into_iter().flatten().filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())));
+        Self {
+            digest: names::template_digest(template),
+            labels: labels.filter(|(key, _)| key != "pod-template-hash").collect(),
+            images: containers.iter().map(|one| format!("{}={}", text(one, "name"), text(one, "image"))).collect(),
+            hazards,
+        }
+    }
+}
+
+/// A Deployment.
+#[derive(Debug, Clone, Deserialize, Resource)]
+#[resource(inherit = Deployment)]
+pub struct DeploymentView {
+    /// Name, labels, owner, versions.
+    pub metadata: ObjectMeta,
+    /// What is wanted.
+    #[serde(default)]
+    pub spec: DeploymentSpecView,
+    /// What is.
+    #[serde(default)]
+    pub status: DeploymentStatusView,
+}
+
+/// What is wanted of a Deployment.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct DeploymentSpecView {
+    /// Wanted replicas.
+    pub replicas: Option<u32>,
+    /// Whether it is paused.
+    pub paused: bool,
+    /// Its selector.
+    pub selector: SelectorView,
+    /// Its strategy.
+    pub strategy: StrategyView,
+    /// Its pod template.
+    pub template: TemplateView,
+}
+
+/// A label selector.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct SelectorView {
+    /// Labels that must be equal.
+    pub match_labels: BTreeMap<String, String>,
+    /// Whether there are expressions as well.
+    pub match_expressions: Vec<Value>,
+}
+
+/// How a Deployment rolls.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct StrategyView {
+    /// RollingUpdate or Recreate.
+    #[serde(rename = "type")]
+    pub type_: String,
+}
+
+/// What is, of a Deployment.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct DeploymentStatusView {
+    /// Generation that its controller has seen.
+    pub observed_generation: i64,
+    /// Replicas of all versions.
+    pub replicas: u32,
+    /// Replicas of the newest template.
+    pub updated_replicas: u32,
+    /// Available replicas.
+    pub available_replicas: u32,
+    /// Its conditions.
+    pub conditions: Vec<ConditionView>,
+}
+
+/// A condition of somebody else's object.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ConditionView {
+    /// Its type.
+    #[serde(rename = "type")]
+    pub type_: String,
+    /// True, False or Unknown.
+    pub status: String,
+    /// One word.
+    pub reason: String,
+    /// One sentence.
+    pub message: String,
+    /// The generation it speaks of.
+    pub observed_generation: i64,
+}
+
+/// A ReplicaSet.
+#[derive(Debug, Clone, Deserialize, Resource)]
+#[resource(inherit = ReplicaSet)]
+pub struct ReplicaSetView {
+    /// Name, labels, owner, versions.
+    pub metadata: ObjectMeta,
+    /// What is wanted.
+    #[serde(default)]
+    pub spec: ReplicaSetSpecView,
+    /// What is.
+    #[serde(default)]
+    pub status: ReplicaSetStatusView,
+}
+
+/// What is wanted of a ReplicaSet.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ReplicaSetSpecView {
+    /// Wanted replicas.
+    pub replicas: u32,
+    /// Its pod template.
+    pub template: TemplateView,
+}
+
+/// What is, of a ReplicaSet.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ReplicaSetStatusView {
+    /// Available replicas.
+    pub available_replicas: u32,
+}
+
+/// A Service.
+#[derive(Debug, Clone, Deserialize, Resource)]
+#[resource(inherit = Service)]
+pub struct ServiceView {
+    /// Name, labels, owner, versions.
+    pub metadata: ObjectMeta,
+    /// What is wanted.
+    #[serde(default)]
+    pub spec: ServiceSpecView,
+}
+
+/// What is wanted of a Service.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct ServiceSpecView {
+    /// Which pods.
+    pub selector: BTreeMap<String, String>,
+    /// Which ports, as they stand in the object.
+    pub ports: Vec<Value>,
+}
+
+/// A slice of a Service's endpoints.
+#[derive(Debug, Clone, Deserialize, Resource)]
+#[resource(inherit = EndpointSlice)]
+pub struct EndpointSliceView {
+    /// Name, labels, owner, versions.
+    pub metadata: ObjectMeta,
+    /// The endpoints.
+    #[serde(default)]
+    pub endpoints: Vec<EndpointView>,
+}
+
+/// One endpoint.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct EndpointView {
+    /// Whether it takes traffic.
+    pub conditions: EndpointConditionsView,
+}
+
+/// Whether an endpoint takes traffic.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct EndpointConditionsView {
+    /// It is ready; absent means yes.
+    pub ready: Option<bool>,
+}
+
+/// A pod.
+#[derive(Debug, Clone, Deserialize, Resource)]
+#[resource(inherit = Pod)]
+pub struct PodView {
+    /// Name, labels, owner, versions.
+    pub metadata: ObjectMeta,
+    /// What is.
+    #[serde(default)]
+    pub status: PodStatusView,
+}
+
+/// What is, of a pod.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct PodStatusView {
+    /// Its conditions.
+    pub conditions: Vec<ConditionView>,
+    /// Its init containers.
+    pub init_container_statuses: Vec<ContainerStatusView>,
+    /// Its containers.
+    pub container_statuses: Vec<ContainerStatusView>,
+}
+
+/// What is, of a container.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ContainerStatusView {
+    /// How often it was started again.
+    pub restart_count: u32,
+    /// Waiting, running or terminated.
+    pub state: ContainerStateView,
+}
+
+/// Waiting, running or terminated.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct ContainerStateView {
+    /// Why it waits.
+    pub waiting: Option<WaitingView>,
+}
+
+/// Why a container waits.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct WaitingView {
+    /// One word.
+    pub reason: String,
+    /// One sentence.
+    pub message: String,
+}
+
+/// An HTTPRoute. Its rules stay raw, because only weights of one of them are ever touched.
+#[derive(Debug, Clone, Deserialize)]
+pub struct HttpRouteView {
+    /// Name, labels, owner, versions.
+    pub metadata: ObjectMeta,
+    /// What is wanted.
+    #[serde(default)]
+    pub spec: HttpRouteSpecView,
+    /// What is.
+    #[serde(default)]
+    pub status: HttpRouteStatusView,
+}
+
+/// What is wanted of a route.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct HttpRouteSpecView {
+    /// Its rules.
+    pub rules: Vec<Value>,
+}
+
+/// What is, of a route.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct HttpRouteStatusView {
+    /// What each gateway says.
+    pub parents: Vec<RouteParentView>,
+}
+
+/// What a gateway says of a route.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RouteParentView {
+    /// The controller of the gateway.
+    pub controller_name: String,
+    /// What it says.
+    pub conditions: Vec<ConditionView>,
+}
+
+impl Resource for HttpRouteView {
+    type DynamicType = ();
+    type Scope = kube::core::NamespaceResourceScope;
+
+    fn kind((): &()) -> Cow<'_, str> {
+        "HTTPRoute".into()
+    }
+
+    fn group((): &()) -> Cow<'_, str> {
+        "gateway.networking.k8s.io".into()
+    }
+
+    fn version((): &()) -> Cow<'_, str> {
+        "v1".into()
+    }
+
+    fn plural((): &()) -> Cow<'_, str> {
+        "httproutes".into()
+    }
+
+    fn meta(&self) -> &ObjectMeta {
+        &self.metadata
+    }
+
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        &mut self.metadata
+    }
+}

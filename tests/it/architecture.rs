@@ -1,0 +1,105 @@
+//! The rules that keep the way of a Rollout readable: who may import what, and who may write.
+
+use std::path::{Path, PathBuf};
+
+fn sources(folder: &str) -> Vec<(PathBuf, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let mut found = Vec::new();
+    let mut folders = vec![root];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                found.push((path, text));
+            }
+        }
+    }
+    assert!(!found.is_empty(), "{folder} has no sources");
+    found
+}
+
+/// The lines of production code, without comments.
+fn code(text: &str) -> impl Iterator<Item = &str> {
+    let production = text.split("#[cfg(test)]").next().unwrap_or_default();
+    production.lines().filter(|line| !line.trim_start().starts_with("//"))
+}
+
+fn forbid(folder: &str, words: &[&str], why: &str) {
+    for (path, text) in sources(folder) {
+        for line in code(&text) {
+            for word in words {
+                assert!(!line.contains(word), "{}: {word:?} in {line:?}: {why}", path.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn decide_is_pure() {
+    forbid(
+        "src/decide",
+        &["async ", ".await", "tokio", "kube::", "k8s_openapi", "reqwest", "tracing", "Timestamp::now", "SystemTime", "Instant", "crate::clock", "std::fs", "std::env", "std::net", "rand"],
+        "decide has no clock, no network, no client and no logging",
+    );
+    forbid(
+        "src/decide",
+        &["crate::act", "crate::observe", "crate::record", "crate::watch", "crate::prometheus", "crate::controller", "crate::app"],
+        "decide knows only crate::api",
+    );
+}
+
+#[test]
+fn api_is_data() {
+    forbid("src/api", &["async ", ".await", "tokio", "kube::Client", "kube::Api", "Timestamp::now"], "api is data only");
+    forbid("src/api", &["crate::"], "api knows nothing else of the program");
+}
+
+#[test]
+fn observe_and_act_meet_only_in_snapshot_and_plan() {
+    forbid("src/act", &["crate::observe", "crate::record"], "act carries out a plan and nothing else");
+    // `CALL_TIMEOUT` is the one thing they share: how long a call may take.
+    for (path, text) in sources("src/observe") {
+        for line in code(&text).filter(|line| line.contains("crate::act")) {
+            assert!(line.contains("crate::act::CALL_TIMEOUT"), "{}: {line}", path.display());
+        }
+    }
+}
+
+#[test]
+fn only_act_and_record_write_to_the_cluster() {
+    let calls = [".create(", ".patch(", ".patch_status(", ".replace(", ".replace_status(", ".delete(", ".delete_collection(", "create_subresource"];
+    for (path, text) in sources("src") {
+        let name = path.display().to_string();
+        if name.contains("/src/act/") || name.contains("/src/record/") {
+            continue;
+        }
+        for line in code(&text) {
+            for call in calls {
+                // `str::replace` is the one other call that is spelled so.
+                let text = *call == *".replace(" && line.contains("text.replace(");
+                assert!(text || !line.contains(call), "{name}: {line:?} looks like a write; only act and record may write");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_module_says_what_it_owns() {
+    for (path, text) in sources("src") {
+        let first = text.lines().next().unwrap_or_default();
+        assert!(first.starts_with("//! "), "{} does not begin with what it owns", path.display());
+    }
+}
+
+#[test]
+fn files_can_be_read_in_one_sitting() {
+    for folder in ["src", "tests"] {
+        for (path, text) in sources(folder) {
+            let lines = text.lines().count();
+            assert!(lines <= 500, "{} has {lines} lines; is it one story?", path.display());
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! `crds/` is exactly what the code says, small enough for a plain `kubectl apply`, and its rules hold.
+
+use kube::CustomResourceExt;
+use kube::core::cel::validate_cel;
+use serde_json::{Value, json};
+use sluice::api::{Rollout, RolloutSpec};
+use sluice::crds;
+
+/// `kubectl apply` keeps a copy in an annotation, which may have 262,144 bytes; the project allows itself less.
+const LARGEST: usize = 150_000;
+
+#[test]
+fn the_files_are_what_the_code_says() {
+    for (file, definition) in crds::all().unwrap() {
+        let path = format!("{}/crds/{file}", env!("CARGO_MANIFEST_DIR"));
+        let written = std::fs::read_to_string(&path).unwrap_or_default();
+        let generated = crds::yaml(&definition).unwrap();
+        assert!(written == generated, "crds/{file} is not what src/api says; run `make crds` and commit the result");
+    }
+}
+
+#[test]
+fn every_definition_is_small() {
+    for (file, definition) in crds::all().unwrap() {
+        let size = serde_json::to_string(&definition).unwrap().len();
+        assert!(size < LARGEST, "crds/{file} has {size} bytes");
+    }
+}
+
+/// Every field of a schema, with its path.
+fn fields(schema: &Value, path: &str, visit: &mut dyn FnMut(&str, &Value)) {
+    for (name, field) in schema["properties"].as_object().into_iter().flatten() {
+        let path = format!("{path}.{name}");
+        visit(&path, field);
+        fields(field, &path, visit);
+        fields(&field["items"], &path, visit);
+    }
+}
+
+#[test]
+fn every_field_says_what_it_is_for() {
+    for (file, definition) in crds::all().unwrap() {
+        let schema = serde_json::to_value(&definition.spec.versions[0].schema).unwrap();
+        fields(&schema["openAPIV3Schema"], "", &mut |path, field| {
+            let described = field["description"].as_str().is_some_and(|text| text.len() > 5);
+            let standard = matches!(path, ".apiVersion" | ".kind" | ".metadata" | ".spec" | ".status");
+            assert!(described || standard, "crds/{file}: {path} has no description");
+        });
+    }
+}
+
+#[test]
+fn observed_generation_is_an_integer() {
+    let schema = serde_json::to_value(Rollout::crd()).unwrap();
+    let status = &schema["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"]["properties"];
+    assert_eq!(status["observedGeneration"]["type"], "integer");
+    assert_eq!(status["observedGeneration"]["format"], "int64");
+    assert_eq!(status["conditions"]["x-kubernetes-list-type"], "map");
+}
+
+fn spec() -> Value {
+    json!({
+        "targetRef": {"kind": "Deployment", "name": "shop"},
+        "traffic": {"stableService": "shop", "routes": [{"kind": "HTTPRoute", "name": "shop"}], "drain": "10s"},
+        "waves": [{"weight": 1, "bake": "10m"}, {"weight": 5, "bake": "10m"}],
+        "analysis": {
+            "providerRef": {"name": "cluster"},
+            "signals": [{"name": "errors", "errorRatio": {"threshold": "5%"}}],
+        },
+    })
+}
+
+/// What the rules of the schema say of a spec; the API server says the same.
+fn verdict(spec: &Value) -> String {
+    let spec: RolloutSpec = serde_json::from_value(spec.clone()).unwrap();
+    validate_cel(&Rollout::new("shop", spec)).map_or_else(|errors| format!("{errors:?}"), |()| String::new())
+}
+
+#[test]
+fn the_shortest_useful_rollout_has_defaults() {
+    let mut short = spec();
+    short.as_object_mut().unwrap().remove("waves");
+    let spec: RolloutSpec = serde_json::from_value(short).unwrap();
+    assert_eq!(spec.waves.iter().map(|wave| wave.weight).collect::<Vec<_>>(), [1, 5, 25, 50]);
+    assert_eq!(spec.traffic.canary_service_name(), "shop-canary");
+    assert_eq!(spec.analysis.signals[0].consecutive, 2);
+    let rollout = Rollout::new("shop", spec);
+    assert!(validate_cel(&rollout).is_ok(), "{:?}", validate_cel(&rollout));
+}
+
+#[test]
+fn rules_name_the_field() {
+    let cases: [(&str, Value, &str); 7] = [
+        ("/waves", json!([{"weight": 5}, {"weight": 1}]), "weights must increase"),
+        ("/waves", json!([{"weight": 5}, {"weight": 5}]), "weights must increase"),
+        ("/waves/0", json!({"weight": 1, "bake": "20m", "maxBake": "10m"}), "bake must not be longer"),
+        ("/analysis/signals/0", json!({"name": "x"}), "exactly one of"),
+        (
+            "/analysis/signals/0",
+            json!({"name": "x", "errorRatio": {"threshold": "1%"}, "query": {"promql": "1", "max": "1"}}),
+            "exactly one of",
+        ),
+        ("/analysis/signals/0", json!({"name": "x", "query": {"promql": "1"}}), "max, min or both"),
+        (
+            "/analysis/signals/0",
+            json!({"name": "x", "errorRatio": {"threshold": "1%"}, "consecutive": 3, "of": 2}),
+            "consecutive must not be larger",
+        ),
+    ];
+    assert_eq!(verdict(&spec()), "");
+    for (pointer, value, expected) in cases {
+        let mut bad = spec();
+        *bad.pointer_mut(pointer).unwrap() = value.clone();
+        let said = verdict(&bad);
+        assert!(said.contains(expected), "{value}: {said:?} does not say {expected:?}");
+    }
+}
+
+#[test]
+fn units_are_refused_by_name() {
+    let mut bad = spec();
+    bad["waves"][0]["bake"] = json!("ten minutes");
+    let error = serde_json::from_value::<RolloutSpec>(bad).unwrap_err().to_string();
+    assert!(error.contains("\"ten minutes\" is not a duration"), "{error}");
+}

@@ -1,0 +1,11 @@
+//! Tests that need no cluster. One binary, so that everything is linked once.
+#![allow(clippy::arithmetic_side_effects, clippy::disallowed_methods, unreachable_pub)] // tests may panic
+
+mod architecture;
+mod crds;
+mod deploy;
+mod examples;
+mod properties;
+mod scenarios;
+mod wire;
+mod world;

@@ -1,0 +1,339 @@
+//! A toy cluster around the real `decide`: a Deployment controller, a gateway, counters, resourceVersions.
+//!
+//! It exists to run whole rollouts in microseconds and in any order. What real software does is shown by the
+//! end-to-end tests, not here.
+
+mod objects;
+mod reading;
+mod writing;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use serde_json::Value;
+use sluice::api::{Outcome, RolloutSpec, RolloutStatus, names};
+use sluice::decide::measure::Sample;
+use sluice::decide::snapshot::GateProof;
+use sluice::decide::{self, Decision, Record};
+
+pub use objects::{rollout_spec, template};
+
+/// What a version does when it runs.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Behaviour {
+    /// Share of its requests that fail.
+    pub errors: f64,
+    /// Its pods never become available.
+    pub never_ready: bool,
+    /// Its containers restart once per second.
+    pub crashes: bool,
+}
+
+#[derive(Debug, Clone)]
+struct Canary {
+    revision: String,
+    replicas: u32,
+    available: u32,
+    version: u64,
+    restarts: u32,
+}
+
+/// The toy cluster.
+#[derive(Debug, Clone)]
+pub struct World {
+    pub now: Timestamp,
+    pub spec: RolloutSpec,
+    pub status: RolloutStatus,
+    pub finalizer: bool,
+    pub deleting: bool,
+    status_version: u64,
+    version: u64,
+    template: Value,
+    pub paused: bool,
+    pub label: Option<String>,
+    workload_version: u64,
+    generation: i64,
+    observed_generation: i64,
+    replicas: u32,
+    sets: BTreeMap<String, u32>,
+    canary: Option<Canary>,
+    pub canary_service: bool,
+    pub route: Value,
+    route_version: u64,
+    route_generation: i64,
+    accepted_generation: i64,
+    counters: BTreeMap<(String, &'static str), f64>,
+    carry: BTreeMap<String, f64>,
+    samples: BTreeMap<(String, &'static str), Vec<Sample>>,
+    pub behaviours: BTreeMap<String, Behaviour>,
+    pub rate: f64,
+    pub prometheus: bool,
+    pub gateway: bool,
+    gate: Option<GateProof>,
+    pub releases: BTreeMap<String, Option<Outcome>>,
+    pub reworks: BTreeSet<String>,
+    pub events: Vec<String>,
+    pub log: Vec<String>,
+    /// Largest weight the route ever gave the canary since it was last zero.
+    pub deleted: bool,
+}
+
+impl World {
+    /// A world with version `v1` running on four pods, a Rollout, and 200 requests per second.
+    pub fn new() -> Self {
+        let template = template("v1");
+        let digest = names::template_digest(&template);
+        Self {
+            now: Timestamp::from_second(1_000_000).unwrap(),
+            spec: rollout_spec(),
+            status: RolloutStatus::default(),
+            finalizer: false,
+            deleting: false,
+            status_version: 1,
+            version: 1,
+            template,
+            paused: false,
+            label: None,
+            workload_version: 1,
+            generation: 1,
+            observed_generation: 1,
+            replicas: 4,
+            sets: [(digest, 4)].into(),
+            canary: None,
+            canary_service: false,
+            route: objects::route(),
+            route_version: 1,
+            route_generation: 1,
+            accepted_generation: 1,
+            counters: BTreeMap::new(),
+            carry: BTreeMap::new(),
+            samples: BTreeMap::new(),
+            behaviours: BTreeMap::new(),
+            rate: 200.0,
+            prometheus: true,
+            gateway: true,
+            gate: None,
+            releases: BTreeMap::new(),
+            reworks: BTreeSet::new(),
+            events: Vec::new(),
+            log: Vec::new(),
+            deleted: false,
+        }
+    }
+
+    /// Someone applies a version. The API server pauses a governed workload in the same write.
+    pub fn apply(&mut self, version: &str) {
+        let template = template(version);
+        if template != self.template {
+            self.template = template;
+            self.generation += 1;
+            self.touch_workload();
+            if self.label.is_some() {
+                self.paused = true;
+            }
+        }
+    }
+
+    /// The digest of a version.
+    pub fn digest(version: &str) -> String {
+        names::template_digest(&template(version))
+    }
+
+    /// What a version does.
+    pub fn behave(&mut self, version: &str, behaviour: Behaviour) {
+        self.behaviours.insert(Self::digest(version), behaviour);
+    }
+
+    fn behaviour(&self, digest: &str) -> Behaviour {
+        self.behaviours.get(digest).copied().unwrap_or_default()
+    }
+
+    fn touch_workload(&mut self) {
+        self.version += 1;
+        self.workload_version = self.version;
+    }
+
+    fn current(&self) -> String {
+        names::template_digest(&self.template)
+    }
+
+    /// Weights of the governed rule, by Service.
+    pub fn weights(&self) -> BTreeMap<String, u64> {
+        let backends = self.route.pointer("/spec/rules/0/backendRefs").and_then(Value::as_array).cloned();
+        backends
+            .unwrap_or_default()
+            .iter()
+            .map(|one| (one["name"].as_str().unwrap().to_owned(), one["weight"].as_u64().unwrap()))
+            .collect()
+    }
+
+    /// The canary's share of what stable and canary get, in percent.
+    pub fn share(&self) -> f64 {
+        let weights = self.weights();
+        let canary = *weights.get("shop-canary").unwrap_or(&0) as f64;
+        let stable = *weights.get("shop").unwrap_or(&0) as f64;
+        if canary + stable == 0.0 { 0.0 } else { canary / (canary + stable) * 100.0 }
+    }
+
+    /// A second passes: pods start, the gateway accepts, requests are served and scraped.
+    pub fn tick(&mut self) {
+        self.now = Timestamp::from_millisecond(self.now.as_millisecond() + 1000).unwrap();
+        self.roll();
+        if let Some(canary) = self.canary.clone() {
+            let behaviour = self.behaviour(&canary.revision);
+            let canary = self.canary.as_mut().unwrap();
+            if behaviour.crashes {
+                canary.restarts += 1;
+            }
+            canary.available = if behaviour.never_ready { 0 } else { canary.replicas };
+        }
+        if self.gateway {
+            self.accepted_generation = self.route_generation;
+        }
+        self.serve();
+    }
+
+    /// The Deployment controller: one pod per second, new ones first.
+    fn roll(&mut self) {
+        if self.paused {
+            return;
+        }
+        self.observed_generation = self.generation;
+        let current = self.current();
+        let broken = self.behaviour(&current).never_ready;
+        let new = *self.sets.get(&current).unwrap_or(&0);
+        if new < self.replicas && !broken {
+            self.sets.insert(current.clone(), new + 1);
+            if let Some(old) = self.sets.iter_mut().find(|(digest, count)| **digest != current && **count > 0) {
+                *old.1 -= 1;
+            }
+            self.touch_workload();
+        } else if new < self.replicas {
+            self.sets.entry(current).or_insert(0);
+        }
+    }
+
+    fn serve(&mut self) {
+        let canary_share = self.share() / 100.0;
+        let stable_errors = {
+            let total: u32 = self.sets.values().sum();
+            let sum: f64 = self.sets.iter().map(|(digest, count)| self.behaviour(digest).errors * f64::from(*count)).sum();
+            if total == 0 { 0.0 } else { sum / f64::from(total) }
+        };
+        let canary_errors = self.canary.as_ref().map_or(1.0, |canary| self.behaviour(&canary.revision).errors);
+        for (service, share, errors) in [("shop", 1.0 - canary_share, stable_errors), ("shop-canary", canary_share, canary_errors)] {
+            let requests = self.whole(service, "requests", self.rate * share);
+            let failed = self.whole(service, "errors", requests * errors).min(requests);
+            for (code, count) in [("200", requests - failed), ("500", failed)] {
+                let key = (service.to_owned(), code);
+                let listed = self.weights().contains_key(service);
+                if !listed {
+                    // Traefik drops the series of a backend that is gone.
+                    self.counters.remove(&key);
+                    continue;
+                }
+                if count > 0.0 || self.counters.contains_key(&key) {
+                    *self.counters.entry(key).or_insert(0.0) += count;
+                }
+            }
+        }
+        if self.prometheus {
+            for ((service, code), value) in &self.counters {
+                let series = self.samples.entry((service.clone(), code)).or_default();
+                series.push(Sample { at: self.now, value: *value });
+            }
+        }
+    }
+
+    fn whole(&mut self, service: &str, what: &str, amount: f64) -> f64 {
+        let carry = self.carry.entry(format!("{service}/{what}")).or_insert(0.0);
+        let total = amount + *carry;
+        *carry = total - total.floor();
+        total.floor()
+    }
+
+    /// One whole pass: decide, look the decision over, commit, act, record.
+    pub fn pass(&mut self) -> Decision {
+        let snapshot = self.snapshot();
+        let decision = decide::decide(&snapshot);
+        decide::check(&snapshot, &decision).unwrap();
+        let version = self.status_version;
+        self.carry_out(version, &decision, usize::MAX);
+        decision
+    }
+
+    /// The version of the Rollout, for stale passes.
+    pub fn rollout_version(&self) -> u64 {
+        self.status_version
+    }
+
+    /// Commits the intent if the Rollout is still the one that was read, then does the first `writes` writes.
+    /// Fewer than all means a crash in between. False when the commit was refused.
+    pub fn carry_out(&mut self, read: u64, decision: &Decision, writes: usize) -> bool {
+        if decision.status != self.status {
+            if read != self.status_version {
+                return false;
+            }
+            self.status = decision.status.clone();
+            self.version += 1;
+            self.status_version = self.version;
+        }
+        for (position, write) in decision.plan.iter().enumerate() {
+            if position >= writes {
+                return true;
+            }
+            if !self.write(write) {
+                return true;
+            }
+        }
+        if decision.plan.len() > writes {
+            return true;
+        }
+        for notice in &decision.events {
+            self.events.push(format!("{} {}", notice.reason, notice.note));
+            self.log.push(format!("event {}: {}", notice.reason, notice.note));
+        }
+        for record in &decision.records {
+            match record {
+                Record::Release { name, status, .. } => {
+                    self.releases.insert(name.clone(), status.outcome);
+                }
+                Record::Rework { name, .. } => {
+                    self.reworks.insert(name.clone());
+                }
+            }
+        }
+        true
+    }
+
+    /// Someone puts the route back to what git says.
+    pub fn reset_route(&mut self) {
+        self.route = objects::route();
+        self.version += 1;
+        self.route_version = self.version;
+        self.route_generation += 1;
+    }
+
+    /// Passes and seconds until nothing is to be done or `seconds` are over.
+    pub fn settle(&mut self, seconds: u32) {
+        for _ in 0..seconds {
+            for _ in 0..20 {
+                let decision = self.pass();
+                if decision.plan.is_empty() && decision.records.is_empty() && !decision.material {
+                    break;
+                }
+            }
+            self.tick();
+        }
+    }
+
+    /// The canary exists.
+    pub fn has_canary(&self) -> bool {
+        self.canary.is_some()
+    }
+
+    /// How many pods run each version of the workload.
+    pub fn pods_of(&self, version: &str) -> u32 {
+        *self.sets.get(&Self::digest(version)).unwrap_or(&0)
+    }
+}

@@ -1,0 +1,82 @@
+//! The objects of the toy cluster.
+
+use serde_json::{Value, json};
+use sluice::api::RolloutSpec;
+use sluice::decide::snapshot::{BackendFacts, ParentFacts, RouteFacts, RuleFacts, ServiceFacts};
+
+/// The pod template of a version.
+pub fn template(version: &str) -> Value {
+    json!({
+        "metadata": {"labels": {"app": "shop"}},
+        "spec": {"containers": [{"name": "shop", "image": format!("local/shop:{version}")}]},
+    })
+}
+
+/// Three waves of ten seconds, one error signal.
+pub fn rollout_spec() -> RolloutSpec {
+    serde_json::from_value(json!({
+        "targetRef": {"name": "shop"},
+        "traffic": {"stableService": "shop", "routes": [{"name": "shop"}], "drain": "5s"},
+        "waves": [{"weight": 10, "bake": "10s"}, {"weight": 25, "bake": "10s"}, {"weight": 50, "bake": "10s"}],
+        "analysis": {
+            "providerRef": {"name": "cluster"},
+            "interval": "1s",
+            "noDataTimeout": "10s",
+            "signals": [{"name": "errors", "errorRatio": {"threshold": "2%", "minRequests": 50}, "consecutive": 2}],
+        },
+        "progressDeadline": "60s",
+    }))
+    .unwrap()
+}
+
+/// A route with a rule before the governed one's neighbours: a redirect that must stay as it is.
+pub fn route() -> Value {
+    json!({
+        "metadata": {"name": "shop", "namespace": "demo"},
+        "spec": {"rules": [
+            {"backendRefs": [{"group": "", "kind": "Service", "name": "shop", "port": 80, "weight": 1}]},
+            {"filters": [{"type": "RequestRedirect", "requestRedirect": {"hostname": "new.test"}}]},
+        ]},
+    })
+}
+
+pub fn route_facts(route: &Value, version: u64, generation: i64, accepted: i64) -> RouteFacts {
+    let rules = route["spec"]["rules"].as_array().unwrap();
+    RouteFacts {
+        name: "shop".into(),
+        resource_version: version.to_string(),
+        generation,
+        rules: rules
+            .iter()
+            .map(|rule| RuleFacts {
+                backends: rule["backendRefs"]
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .map(|raw| BackendFacts {
+                        name: raw["name"].as_str().unwrap().into(),
+                        local_service: true,
+                        weight: raw["weight"].as_u64().unwrap() as u32,
+                        raw: raw.clone(),
+                    })
+                    .collect(),
+            })
+            .collect(),
+        parents: vec![ParentFacts {
+            controller: "traefik.io/gateway-controller".into(),
+            accepted: true,
+            message: String::new(),
+            observed_generation: accepted,
+        }],
+    }
+}
+
+pub fn service(name: &str, app: &str, ours: bool) -> ServiceFacts {
+    ServiceFacts {
+        name: name.into(),
+        uid: format!("uid-{name}"),
+        ours,
+        selector: [("app".into(), app.into())].into(),
+        ports: vec![json!({"name": "http", "port": 80, "targetPort": 8080})],
+    }
+}

@@ -1,0 +1,155 @@
+//! What `observe` would read of the toy cluster.
+
+use serde_json::Value;
+use sluice::api::{Duration, Step, names};
+use sluice::decide::measure::{Ask, Failure, FailureClass, Provider, Reading, Sample, Series};
+use sluice::decide::snapshot::{
+    CanaryFacts, PodFacts, ReleaseFacts, ReplicaSetFacts, RolloutFacts, Snapshot, Workload,
+};
+
+use super::{World, objects, template};
+
+impl World {
+    /// What `observe` would read now.
+    pub fn snapshot(&self) -> Snapshot {
+        let current = self.current();
+        let run = self.status.run.as_ref().filter(|run| run.step != Step::Done);
+        let canary = self.canary.as_ref();
+        let uid = "uid-rollout";
+        Snapshot {
+            now: self.now,
+            rollout: RolloutFacts {
+                name: "shop".into(),
+                namespace: "demo".into(),
+                uid: uid.into(),
+                generation: 1,
+                deleting: self.deleting,
+                finalizer: self.finalizer,
+                abandon: false,
+                rival: None,
+                spec: self.spec.clone(),
+                status: self.status.clone(),
+            },
+            workload: Some(Workload {
+                name: "shop".into(),
+                uid: "uid-shop".into(),
+                resource_version: self.workload_version.to_string(),
+                generation: self.generation,
+                observed_generation: self.observed_generation,
+                replicas: self.replicas,
+                paused: self.paused,
+                governed_by: self.label.clone(),
+                digest: current.clone(),
+                images: vec!["shop=local/shop".into()],
+                selector: [("app".into(), "shop".into())].into(),
+                selector_expressions: false,
+                pod_labels: [("app".into(), "shop".into())].into(),
+                hazards: Vec::new(),
+                status_replicas: self.sets.values().sum(),
+                updated: *self.sets.get(&current).unwrap_or(&0),
+                available: self.sets.values().sum(),
+            }),
+            replica_sets: self
+                .sets
+                .iter()
+                .map(|(digest, count)| ReplicaSetFacts {
+                    name: format!("shop-{}", names::short(digest)),
+                    digest: digest.clone(),
+                    replicas: *count,
+                    available: *count,
+                })
+                .collect(),
+            stable_service: Some(objects::service("shop", "shop", false)),
+            canary_service: self.canary_service.then(|| objects::service("shop-canary", "shop-canary", true)),
+            routes: vec![objects::route_facts(
+                &self.route,
+                self.route_version,
+                self.route_generation,
+                self.accepted_generation,
+            )],
+            live: run.is_some_and(|run| matches!(run.step, Step::Reverting | Step::Closing)) || self.deleting,
+            canary: canary.map(|canary| CanaryFacts {
+                name: "shop-canary".into(),
+                uid: "uid-canary".into(),
+                resource_version: canary.version.to_string(),
+                ours: true,
+                revision: canary.revision.clone(),
+                replicas: canary.replicas,
+                available: canary.available,
+                observed: true,
+                failure: None,
+            }),
+            canary_pods: canary
+                .map(|canary| PodFacts {
+                    name: "shop-canary-1".into(),
+                    ready: canary.available > 0,
+                    restarts: canary.restarts,
+                    waiting: None,
+                })
+                .into_iter()
+                .collect(),
+            canary_endpoints: if self.canary_service { canary.map_or(0, |canary| canary.available) } else { 0 },
+            provider: Some(provider()),
+            readings: self.readings(),
+            template: run.filter(|run| run.step == Step::Starting && canary.is_none()).map(|_| self.template.clone()),
+            stable_template: run.filter(|run| run.step == Step::Reverting).map(|_| self.stable_template()),
+            release: run
+                .and_then(|run| self.releases.get(&run.release))
+                .map(|outcome| ReleaseFacts { ended: outcome.is_some() }),
+            rework_recorded: run.is_some_and(|run| self.reworks.contains(&run.release)),
+            gate: self.gate.clone(),
+            last_error: None,
+        }
+    }
+
+    fn stable_template(&self) -> Value {
+        let stable = self.status.stable.as_ref().map(|stable| stable.digest.clone()).unwrap_or_default();
+        ["v1", "v2", "v3", "v4"]
+            .iter()
+            .map(|version| template(version))
+            .find(|template| names::template_digest(template) == stable)
+            .unwrap_or(Value::Null)
+    }
+
+    fn readings(&self) -> Vec<Reading> {
+        let since = self.status.run.as_ref().and_then(|run| run.traffic.until);
+        let selector = "traefik_service_requests_total{service=~\"httproute-demo-(shop)-.*-svc-demo-(shop|shop-canary)-[0-9]+@kubernetesgateway\"}";
+        let series = self.samples.iter().map(|((service, code), samples)| Series {
+            id: format!("{service}/{code}"),
+            labels: [
+                ("service".to_owned(), format!("httproute-demo-shop-x-svc-demo-{service}-0@kubernetesgateway")),
+                ("code".to_owned(), (*code).to_owned()),
+            ]
+            .into(),
+            samples: recent(samples, since),
+        });
+        let failure = Failure {
+            class: FailureClass::Unreachable,
+            text: "connection refused".into(),
+            since: self.now,
+        };
+        vec![Reading {
+            provider: "cluster".into(),
+            ask: Ask::Counter(selector.into()),
+            answered_at: Some(self.now),
+            series: series.collect(),
+            values: Vec::new(),
+            failure: (!self.prometheus).then_some(failure),
+        }]
+    }
+}
+
+/// As much as the poller keeps: what is not counted yet, and the newest sample that is.
+fn recent(samples: &[Sample], since: Option<jiff::Timestamp>) -> Vec<Sample> {
+    let first = samples.iter().rposition(|sample| since.is_some_and(|since| sample.at <= since)).unwrap_or(0);
+    samples[first..].to_vec()
+}
+
+fn provider() -> Provider {
+    Provider {
+        name: "cluster".into(),
+        address: "http://prometheus:9090".into(),
+        scrape_interval: Duration::from_secs(1),
+        timeout: Duration::from_secs(5),
+    }
+}

@@ -1,0 +1,94 @@
+//! What the toy API server does with a write: it holds its guards.
+
+use serde_json::{Value, json};
+use sluice::decide::Write;
+use sluice::decide::snapshot::GateProof;
+
+use super::{Canary, World};
+
+impl World {
+    /// One write; false when its guard does not hold.
+    pub(super) fn write(&mut self, write: &Write) -> bool {
+        self.log.push(format!("write {}", describe(write)));
+        self.version += 1;
+        let version = self.version;
+        match write {
+            Write::AddFinalizer => {
+                self.finalizer = true;
+                self.status_version = version;
+            }
+            Write::RemoveFinalizer => {
+                self.finalizer = false;
+                self.deleted = self.deleting;
+            }
+            Write::Label { resource_version, .. } => return self.workload_write(resource_version, |w| w.label = Some("shop".into())),
+            Write::Unlabel { resource_version, .. } => return self.workload_write(resource_version, |w| w.label = None),
+            Write::ProveGate { .. } => self.gate = Some(GateProof { at: self.now, held: self.label.is_some() }),
+            Write::OpenGate { resource_version, .. } => {
+                return self.workload_write(resource_version, |w| {
+                    w.paused = false;
+                    w.generation += 1;
+                });
+            }
+            Write::RestoreTemplate { resource_version, template, .. } => {
+                let template = template.clone();
+                return self.workload_write(resource_version, |w| {
+                    w.template = template;
+                    w.generation += 1;
+                    w.paused = w.label.is_some();
+                });
+            }
+            Write::CreateCanary { body } => {
+                if self.canary.is_some() {
+                    return false;
+                }
+                let replicas = body.pointer("/spec/replicas").and_then(Value::as_u64).unwrap() as u32;
+                let revision = body.pointer("/metadata/annotations/sluice.dev~1revision").unwrap().as_str().unwrap();
+                self.canary = Some(Canary { revision: revision.into(), replicas, available: 0, version, restarts: 0 });
+            }
+            Write::ScaleCanary { resource_version, replicas, .. } => match self.canary.as_mut() {
+                Some(canary) if canary.version.to_string() == *resource_version => {
+                    canary.replicas = *replicas;
+                    canary.version = version;
+                }
+                _ => return false,
+            },
+            Write::DeleteCanary { .. } => self.canary = None,
+            Write::CreateService { .. } => self.canary_service = true,
+            Write::DeleteService { .. } => self.canary_service = false,
+            Write::PatchRoute { patch, .. } => {
+                let mut route = self.route.clone();
+                route["metadata"]["resourceVersion"] = json!(self.route_version.to_string());
+                let patch: json_patch::Patch = serde_json::from_value(patch.clone()).unwrap();
+                if json_patch::patch(&mut route, &patch).is_err() {
+                    return false;
+                }
+                self.route = route;
+                self.route_version = version;
+                self.route_generation += 1;
+            }
+        }
+        true
+    }
+
+    fn workload_write(&mut self, resource_version: &str, change: impl FnOnce(&mut Self)) -> bool {
+        if resource_version != self.workload_version.to_string() {
+            return false;
+        }
+        change(self);
+        self.touch_workload();
+        true
+    }
+}
+
+/// A write in one line.
+fn describe(write: &Write) -> String {
+    match write {
+        Write::PatchRoute { name, weight: Some(weight), .. } => format!("patch_route {name} canary {weight}%"),
+        Write::PatchRoute { name, weight: None, .. } => format!("patch_route {name} as it was"),
+        Write::ScaleCanary { replicas, .. } => format!("scale_canary {replicas}"),
+        Write::CreateCanary { body } => format!("create_canary {}", body.pointer("/spec/replicas").unwrap()),
+        other => other.name().to_owned(),
+    }
+}
+

@@ -1,0 +1,287 @@
+//! The processes of a testbed: their command lines, what each waits for, and how long it may take to stop.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::{Layout, addresses, layout};
+use crate::parts::Parts;
+
+/// What must hold before a component is started.
+#[derive(Debug, Clone)]
+pub enum Gate {
+    /// Start at once.
+    Open,
+    /// This URL answers with a success.
+    Answers(String),
+    /// This file exists.
+    Exists(PathBuf),
+}
+
+/// One process that the supervisor keeps running.
+#[derive(Debug, Clone)]
+pub struct Component {
+    /// The name that people use.
+    pub name: &'static str,
+    /// The file to run.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub args: Vec<String>,
+    /// Its environment beside `PATH` and what the supervisor itself has.
+    pub env: Vec<(String, String)>,
+    /// When it may start.
+    pub gate: Gate,
+    /// What tells that it is ready.
+    pub ready: Gate,
+    /// How long it may take to stop before it is killed.
+    pub patience: Duration,
+}
+
+/// The names in groups, in the order in which groups are stopped: the API server before the etcd it needs.
+pub const STOP_ORDER: [&[&str]; 4] = [
+    &["kubelet", "traefik", "prometheus", "alertmanager"],
+    &["controller-manager", "scheduler", "containerd"],
+    &["apiserver"],
+    &["etcd"],
+];
+
+/// Every component of a testbed, in the order in which they are started.
+#[must_use]
+pub fn all(layout: &Layout, parts: &Parts) -> Vec<Component> {
+    [
+        control_plane(layout, parts),
+        node(layout, parts),
+        traffic_and_metrics(layout, parts),
+    ]
+    .concat()
+}
+
+/// Where components look for the machine's own programs.
+pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+const ETCD: &str = "http://127.0.0.1:2379";
+const API_READY: &str = "https://10.250.0.1:443/readyz";
+
+fn component(name: &'static str, program: PathBuf, args: Vec<String>, gate: Gate, ready: Gate) -> Component {
+    Component {
+        name,
+        program,
+        args,
+        env: Vec::new(),
+        gate,
+        ready,
+        patience: Duration::from_secs(2),
+    }
+}
+
+fn answers(url: &str) -> Gate {
+    Gate::Answers(url.to_owned())
+}
+
+fn words(text: &[&str]) -> Vec<String> {
+    text.iter().map(|&word| word.to_owned()).collect()
+}
+
+fn control_plane(layout: &Layout, parts: &Parts) -> Vec<Component> {
+    let binary = parts.kubernetes.join("kubernetes");
+    let pki = |flag: &str, file: &str| format!("--{flag}={}", layout.pki(file).display());
+    let etcd = [
+        words(&["etcd", "--client-url", ETCD, "--data-dir"]),
+        vec![format!("{}/etcd", layout::DATA)],
+    ]
+    .concat();
+    let apiserver = [
+        words(&[
+            "apiserver",
+            "--bind-address=0.0.0.0",
+            "--secure-port=443",
+            "--advertise-address=10.250.0.1",
+            "--service-account-issuer=https://kubernetes.default.svc",
+            "--authorization-mode=Node,RBAC",
+            "--service-cluster-ip-range=10.96.0.0/16",
+            "--allow-privileged=true",
+            "--kubelet-preferred-address-types=InternalIP",
+            "--enable-aggregator-routing=true",
+            "--audit-log-maxsize=500",
+            "--audit-log-maxbackup=1",
+        ]),
+        vec![
+            format!("--etcd-servers={ETCD}"),
+            pki("tls-cert-file", "server.crt"),
+            pki("tls-private-key-file", "server.key"),
+            pki("client-ca-file", "ca.crt"),
+            pki("token-auth-file", "tokens.csv"),
+            pki("service-account-key-file", "sa.pub"),
+            pki("service-account-signing-key-file", "sa.key"),
+            format!("--audit-policy-file={}", layout.path("audit-policy.yaml").display()),
+            format!("--audit-log-path={}", layout.audit_log().display()),
+        ],
+    ]
+    .concat();
+    let client = |name: &str, file: &str, more: &[&str]| {
+        [
+            words(&[name, "--leader-elect=false", "--bind-address=127.0.0.1"]),
+            words(&["--kube-api-qps=300", "--kube-api-burst=400"]),
+            ["kubeconfig", "authentication-kubeconfig", "authorization-kubeconfig"]
+                .iter()
+                .map(|flag| pki(flag, file))
+                .collect(),
+            vec![
+                pki("tls-cert-file", "server.crt"),
+                pki("tls-private-key-file", "server.key"),
+            ],
+            words(more),
+        ]
+        .concat()
+    };
+    let mut controller_manager = client(
+        "controller-manager",
+        "controller-manager.kubeconfig",
+        &["--use-service-account-credentials=true"],
+    );
+    controller_manager.extend([
+        pki("service-account-private-key-file", "sa.key"),
+        pki("root-ca-file", "ca.crt"),
+    ]);
+    let scheduler = client("scheduler", "scheduler.kubeconfig", &[]);
+    vec![
+        component(
+            "etcd",
+            binary.clone(),
+            etcd,
+            Gate::Open,
+            answers("http://127.0.0.1:2379/health"),
+        ),
+        // It waits for etcd by itself.
+        component("apiserver", binary.clone(), apiserver, Gate::Open, answers(API_READY)),
+        component(
+            "controller-manager",
+            binary.clone(),
+            controller_manager,
+            answers(API_READY),
+            answers("https://127.0.0.1:10257/healthz"),
+        ),
+        component(
+            "scheduler",
+            binary,
+            scheduler,
+            answers(API_READY),
+            answers("https://127.0.0.1:10259/healthz"),
+        ),
+    ]
+}
+
+fn node(layout: &Layout, parts: &Parts) -> Vec<Component> {
+    let path = format!("{0}/usr/bin:{0}/usr/sbin:{PATH}", parts.debian.display());
+    let socket = Gate::Exists(layout.containerd_socket());
+    let mut containerd = component(
+        "containerd",
+        parts.debian_program("containerd"),
+        vec![
+            "--config".to_owned(),
+            layout.path("containerd.toml").display().to_string(),
+        ],
+        Gate::Open,
+        socket.clone(),
+    );
+    containerd.env = vec![("PATH".to_owned(), path.clone())];
+    let mut kubelet = component(
+        "kubelet",
+        parts.kubernetes.join("kubernetes"),
+        vec![
+            "kubelet".to_owned(),
+            format!("--config={}", layout.path("kubelet.yaml").display()),
+            format!("--kubeconfig={}", layout.pki("kubelet.kubeconfig").display()),
+            format!("--root-dir={}/kubelet", layout::DATA),
+            format!("--cert-dir={}/kubelet-pki", layout::DATA),
+            format!("--hostname-override={}", addresses::NODE_NAME),
+            "--node-ip=10.250.0.1".to_owned(),
+        ],
+        socket,
+        answers("http://127.0.0.1:10248/healthz"),
+    );
+    kubelet.env = vec![("PATH".to_owned(), path)];
+    vec![containerd, kubelet]
+}
+
+fn traffic_and_metrics(layout: &Layout, parts: &Parts) -> Vec<Component> {
+    let traefik_args = [
+        "--global.checknewversion=false",
+        "--global.sendanonymoususage=false",
+        "--entrypoints.web.address=:8000",
+        "--entrypoints.metrics.address=127.0.0.1:9101",
+        "--ping=true",
+        "--ping.entrypoint=metrics",
+        "--metrics.prometheus=true",
+        "--metrics.prometheus.entrypoint=metrics",
+        "--metrics.prometheus.addserviceslabels=true",
+        "--metrics.prometheus.addrouterslabels=true",
+        "--metrics.prometheus.buckets=0.005,0.01,0.025,0.05,0.1,0.25,0.5,1,2.5",
+        "--providers.kubernetesgateway=true",
+        "--providers.kubernetesgateway.statusaddress.ip=10.250.0.1",
+    ];
+    let mut traefik = component(
+        "traefik",
+        parts.python_program("traefik"),
+        words(&traefik_args),
+        Gate::Exists(layout.manifests_applied()),
+        answers("http://127.0.0.1:9101/ping"),
+    );
+    traefik.env = vec![(
+        "KUBECONFIG".to_owned(),
+        layout.pki("traefik.kubeconfig").display().to_string(),
+    )];
+    let prometheus = component(
+        "prometheus",
+        parts.debian_program("prometheus"),
+        vec![
+            format!("--config.file={}", layout.path("prometheus.yml").display()),
+            format!("--storage.tsdb.path={}/prometheus", layout::DATA),
+            "--storage.tsdb.retention.time=6h".to_owned(),
+            "--web.listen-address=10.250.0.1:9090".to_owned(),
+            "--web.enable-lifecycle".to_owned(),
+        ],
+        Gate::Open,
+        answers("http://10.250.0.1:9090/-/ready"),
+    );
+    let alertmanager = component(
+        "alertmanager",
+        parts.debian_program("prometheus-alertmanager"),
+        vec![
+            format!("--config.file={}", layout.path("alertmanager.yml").display()),
+            format!("--storage.path={}/alertmanager", layout::DATA),
+            "--web.listen-address=10.250.0.1:9093".to_owned(),
+            "--cluster.listen-address=".to_owned(),
+        ],
+        Gate::Open,
+        answers("http://10.250.0.1:9093/-/ready"),
+    );
+    vec![traefik, prometheus, alertmanager]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_component_has_its_place_in_the_stop_order() {
+        let parts = Parts {
+            kubernetes: "/k".into(),
+            debian: "/d".into(),
+            python: "/p".into(),
+            gateway_api: "/g".into(),
+        };
+        let mut names: Vec<_> = all(&Layout::new("unit").unwrap(), &parts)
+            .iter()
+            .map(|component| component.name)
+            .collect();
+        let mut order = STOP_ORDER.concat();
+        names.sort_unstable();
+        order.sort_unstable();
+        assert_eq!(names, order);
+        let at = |name| STOP_ORDER.iter().position(|group| group.contains(&name)).unwrap();
+        assert!(
+            at("apiserver") < at("etcd"),
+            "an API server whose etcd is gone hangs instead of stopping"
+        );
+        assert!(at("kubelet") < at("containerd"));
+    }
+}
