@@ -22,7 +22,11 @@ pub struct Admin {
 }
 
 /// Serves until `stop` completes.
-pub async fn serve(listen: SocketAddr, admin: Admin, stop: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
+pub async fn serve(
+    listen: SocketAddr,
+    admin: Admin,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
     let routes = Router::new()
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
@@ -38,7 +42,10 @@ async fn readyz(State(admin): State<Admin>) -> impl IntoResponse {
     if missing.is_empty() {
         (StatusCode::OK, "ok\n".to_owned())
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, format!("not watched yet: {}\n", missing.join(", ")))
+        (
+            StatusCode::SERVICE_UNAVAILABLE,
+            format!("not watched yet: {}\n", missing.join(", ")),
+        )
     }
 }
 

@@ -3,6 +3,7 @@
 //! Owns the shape, the defaults and the schema rules of every object. Must not read a clock,
 //! call the API server, or decide anything.
 #![allow(unreachable_pub)] // the schema macro makes a twin of each type in a private scope
+#![allow(clippy::duplicated_attributes)] // printer columns of one type look like repetitions to the lint
 
 mod conditions;
 pub mod names;

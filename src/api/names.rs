@@ -35,7 +35,11 @@ pub fn with_suffix(base: &str, suffix: &str) -> String {
         return format!("{base}{suffix}");
     }
     let kept: String = base.chars().take(room.saturating_sub(9)).collect();
-    format!("{}-{}{suffix}", kept.trim_end_matches(['-', '.']), short(&hex(base.as_bytes())))
+    format!(
+        "{}-{}{suffix}",
+        kept.trim_end_matches(['-', '.']),
+        short(&hex(base.as_bytes()))
+    )
 }
 
 /// The canary's name for a workload or Service called `name`.

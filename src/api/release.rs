@@ -24,7 +24,12 @@ use super::status::TimelineEntry;
     printcolumn(name = "Rollout", type_ = "string", json_path = ".spec.rollout"),
     printcolumn(name = "Revision", type_ = "string", json_path = ".spec.revision"),
     printcolumn(name = "Outcome", type_ = "string", json_path = ".status.outcome"),
-    printcolumn(name = "Exposure", type_ = "string", json_path = ".status.exposure.maxWeight", description = "Largest share of live traffic it was given, in percent"),
+    printcolumn(
+        name = "Exposure",
+        type_ = "string",
+        json_path = ".status.exposure.maxWeight",
+        description = "Largest share of live traffic it was given, in percent"
+    ),
     printcolumn(name = "Requests", type_ = "integer", json_path = ".status.exposure.requests"),
     printcolumn(name = "Errors", type_ = "integer", json_path = ".status.exposure.errors"),
     printcolumn(name = "Message", type_ = "string", json_path = ".status.message"),

@@ -23,15 +23,52 @@ use super::units::{Duration, Number, Percent};
     status = "RolloutStatus",
     derive = "PartialEq",
     doc = "Governs the releases of one workload: every new pod template is held back, tried on a share of live traffic, judged on evidence, and promoted or taken back.",
-    printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase", description = "What Sluice is doing; for people. Programs read the conditions."),
-    printcolumn(name = "Wave", type_ = "string", json_path = ".status.wave", description = "Wave of the run in progress, or of the last one"),
-    printcolumn(name = "Weight", type_ = "string", json_path = ".status.weight", description = "Share of live traffic that the canary is given"),
-    printcolumn(name = "Verdict", type_ = "string", json_path = ".status.verdict", description = "What the evidence says so far"),
-    printcolumn(name = "Message", type_ = "string", json_path = ".status.message", description = "One sentence with numbers"),
+    printcolumn(
+        name = "Phase",
+        type_ = "string",
+        json_path = ".status.phase",
+        description = "What Sluice is doing; for people. Programs read the conditions."
+    ),
+    printcolumn(
+        name = "Wave",
+        type_ = "string",
+        json_path = ".status.wave",
+        description = "Wave of the run in progress, or of the last one"
+    ),
+    printcolumn(
+        name = "Weight",
+        type_ = "string",
+        json_path = ".status.weight",
+        description = "Share of live traffic that the canary is given"
+    ),
+    printcolumn(
+        name = "Verdict",
+        type_ = "string",
+        json_path = ".status.verdict",
+        description = "What the evidence says so far"
+    ),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = ".status.message",
+        description = "One sentence with numbers"
+    ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     printcolumn(name = "Target", type_ = "string", json_path = ".spec.targetRef.name", priority = 1),
-    printcolumn(name = "Stable", type_ = "string", json_path = ".status.stable.replicaSet", description = "ReplicaSet of the proven version", priority = 1),
-    printcolumn(name = "Release", type_ = "string", json_path = ".status.run.release", description = "Record of the attempt in progress, or of the last one", priority = 1)
+    printcolumn(
+        name = "Stable",
+        type_ = "string",
+        json_path = ".status.stable.replicaSet",
+        description = "ReplicaSet of the proven version",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Release",
+        type_ = "string",
+        json_path = ".status.run.release",
+        description = "Record of the attempt in progress, or of the last one",
+        priority = 1
+    )
 )]
 #[serde(rename_all = "camelCase")]
 pub struct RolloutSpec {
@@ -58,7 +95,14 @@ pub struct RolloutSpec {
 }
 
 fn default_waves() -> Vec<Wave> {
-    [1, 5, 25, 50].into_iter().map(|weight| Wave { weight, bake: default_bake(), max_bake: None }).collect()
+    [1, 5, 25, 50]
+        .into_iter()
+        .map(|weight| Wave {
+            weight,
+            bake: default_bake(),
+            max_bake: None,
+        })
+        .collect()
 }
 
 const fn default_progress_deadline() -> Duration {
@@ -274,7 +318,9 @@ pub struct Query {
 impl Traffic {
     /// The name of the canary's Service.
     pub fn canary_service_name(&self) -> String {
-        self.canary_service.clone().unwrap_or_else(|| super::names::canary(&self.stable_service))
+        self.canary_service
+            .clone()
+            .unwrap_or_else(|| super::names::canary(&self.stable_service))
     }
 }
 

@@ -5,8 +5,9 @@
 use super::draft::Draft;
 use super::plan::{Record, Severity, Write};
 use super::time::{elapsed, human, times};
-use super::verdict::{self, grouped, share_text};
+use super::verdict;
 use super::weights::{self, RouteState};
+use super::words::{grouped, share_text};
 use crate::api::{
     Duration, Exposure, Outcome, Phase, ReleaseSpec, ReleaseStatus, ReworkEventSpec, ReworkKind, Run, Step, Trigger,
     names,
@@ -21,8 +22,12 @@ const LAST_COUNTS: Duration = Duration::from_secs(10);
 pub(super) fn revert(d: &mut Draft<'_>) {
     let Some(run) = d.active().cloned() else { return };
     weight_zero(d, &run);
-    let Some(workload) = d.s.workload.as_ref() else { return d.go(Step::Closing) };
-    let Some(stable) = d.status.stable.clone() else { return d.go(Step::Closing) };
+    let Some(workload) = d.s.workload.as_ref() else {
+        return d.go(Step::Closing);
+    };
+    let Some(stable) = d.status.stable.clone() else {
+        return d.go(Step::Closing);
+    };
     if workload.digest == run.revision {
         match &d.s.stable_template {
             Some(template) if names::template_digest(template) == stable.digest => {
@@ -31,7 +36,11 @@ pub(super) fn revert(d: &mut Draft<'_>) {
                     resource_version: workload.resource_version.clone(),
                     template: names::without_template_hash(template.clone()),
                 });
-                d.progress(Phase::RollingBack, "Reverting", "putting the stable template back".to_owned());
+                d.progress(
+                    Phase::RollingBack,
+                    "Reverting",
+                    "putting the stable template back".to_owned(),
+                );
             }
             _ => d.stuck(
                 "StableTemplateMissing",
@@ -53,7 +62,10 @@ pub(super) fn revert(d: &mut Draft<'_>) {
         d.progress(
             Phase::RollingBack,
             "Reverting",
-            format!("rolling back: {} of {} pods run the stable version", workload.updated, workload.replicas),
+            format!(
+                "rolling back: {} of {} pods run the stable version",
+                workload.updated, workload.replicas
+            ),
         );
     } else {
         // Someone applied yet another template: it waits behind the gate and gets a run of its own.
@@ -107,9 +119,14 @@ fn weight_zero(d: &mut Draft<'_>, run: &Run) -> bool {
         if let RouteState::Needs(patch) = weights::towards(route, backup, &traffic.stable_service, &canary, Some(0)) {
             let name = route.name.clone();
             // Where other backends were changed meanwhile, all that is done is to take ours out.
-            if run.times.weight_zero_at.is_none() || weights::present_share(route, &traffic.stable_service, &canary) > 0 {
+            if run.times.weight_zero_at.is_none() || weights::present_share(route, &traffic.stable_service, &canary) > 0
+            {
                 settled = false;
-                d.plan.push(Write::PatchRoute { name, weight: Some(0), patch });
+                d.plan.push(Write::PatchRoute {
+                    name,
+                    weight: Some(0),
+                    patch,
+                });
             }
         }
     }
@@ -122,12 +139,21 @@ fn weight_zero(d: &mut Draft<'_>, run: &Run) -> bool {
         && let Some(run) = d.status.run.as_mut()
     {
         run.times.weight_zero_at = Some(now);
-        let took = run.times.verdict_at.map(|verdict| human(elapsed(now, verdict))).unwrap_or_default();
+        let took = run
+            .times
+            .verdict_at
+            .map(|verdict| human(elapsed(now, verdict)))
+            .unwrap_or_default();
         if run.times.exposed_at.is_some() {
             if let Some(summary) = run.summary.as_mut() {
                 summary.push_str(&format!(", weight 0 in {took}"));
             }
-            d.log(Severity::Normal, "WeightZero", "Shift", format!("the canary is given no more traffic, {took} after the verdict"));
+            d.log(
+                Severity::Normal,
+                "WeightZero",
+                "Shift",
+                format!("the canary is given no more traffic, {took} after the verdict"),
+            );
         }
     }
     settled
@@ -135,14 +161,21 @@ fn weight_zero(d: &mut Draft<'_>, run: &Run) -> bool {
 
 /// Counts what the canary still answered; true once a scrape after weight 0 was read, or no such scrape will come.
 fn counted(d: &mut Draft<'_>) -> bool {
-    let (s, Some(run)) = (d.s, d.status.run.as_mut()) else { return true };
-    let (Some(provider), Some(zero_at)) = (&s.provider, run.times.weight_zero_at) else { return true };
+    let (s, Some(run)) = (d.s, d.status.run.as_mut()) else {
+        return true;
+    };
+    let (Some(provider), Some(zero_at)) = (&s.provider, run.times.weight_zero_at) else {
+        return true;
+    };
     if run.times.exposed_at.is_none() || run.times.route_restored_at.is_some() {
         return true;
     }
     verdict::assess(s, provider, run);
     let enough = times(provider.scrape_interval, 2).min(LAST_COUNTS);
-    let seen = run.traffic.until.is_some_and(|until| until > zero_at && elapsed(until, zero_at) >= enough);
+    let seen = run
+        .traffic
+        .until
+        .is_some_and(|until| until > zero_at && elapsed(until, zero_at) >= enough);
     seen || d.passed(zero_at, LAST_COUNTS)
 }
 
@@ -160,7 +193,11 @@ fn restore(d: &mut Draft<'_>) -> Option<jiff::Timestamp> {
         match weights::towards(route, backup, &traffic.stable_service, &canary, None) {
             RouteState::Needs(patch) => {
                 settled = false;
-                d.plan.push(Write::PatchRoute { name: route.name.clone(), weight: None, patch });
+                d.plan.push(Write::PatchRoute {
+                    name: route.name.clone(),
+                    weight: None,
+                    patch,
+                });
             }
             RouteState::Settled => {
                 // A gateway that does not answer any more must not keep the canary alive for ever.
@@ -187,11 +224,17 @@ fn remove(d: &mut Draft<'_>) -> bool {
     let mut gone = d.s.live;
     if let Some(canary) = d.s.canary.as_ref().filter(|canary| canary.ours) {
         gone = false;
-        d.plan.push(Write::DeleteCanary { name: canary.name.clone(), uid: canary.uid.clone() });
+        d.plan.push(Write::DeleteCanary {
+            name: canary.name.clone(),
+            uid: canary.uid.clone(),
+        });
     }
     if let Some(service) = d.s.canary_service.as_ref().filter(|service| service.ours) {
         gone = false;
-        d.plan.push(Write::DeleteService { name: service.name.clone(), uid: service.uid.clone() });
+        d.plan.push(Write::DeleteService {
+            name: service.name.clone(),
+            uid: service.uid.clone(),
+        });
     }
     if !gone {
         d.wake_in(RETRY);
@@ -207,13 +250,18 @@ fn finish(d: &mut Draft<'_>) {
     }
     let Some(run) = d.active().cloned() else { return };
     let rework = rework(d, &run);
-    let recorded = d.s.release.as_ref().is_some_and(|release| release.ended) && (rework.is_none() || d.s.rework_recorded);
+    let recorded =
+        d.s.release.as_ref().is_some_and(|release| release.ended) && (rework.is_none() || d.s.rework_recorded);
     if recorded {
         return d.go(Step::Done);
     }
     d.records.extend(rework);
     record(d, &run);
-    d.progress(Phase::Settling, "Recording", format!("{}; recording", run.summary.unwrap_or_default()));
+    d.progress(
+        Phase::Settling,
+        "Recording",
+        format!("{}; recording", run.summary.unwrap_or_default()),
+    );
 }
 
 /// Plans the Release as far as it is known.
@@ -234,7 +282,11 @@ pub(super) fn record(d: &mut Draft<'_>, run: &Run) {
     let status = ReleaseStatus {
         outcome: run.outcome.filter(|_| ended),
         reason: run.reason.clone().filter(|_| ended),
-        message: if ended { run.summary.clone().unwrap_or_default() } else { "in progress".to_owned() },
+        message: if ended {
+            run.summary.clone().unwrap_or_default()
+        } else {
+            "in progress".to_owned()
+        },
         exposure: Exposure {
             max_weight: run.max_weight,
             requests: run.traffic.run.canary_requests,
@@ -243,7 +295,11 @@ pub(super) fn record(d: &mut Draft<'_>, run: &Run) {
         times: run.times.clone(),
         timeline: run.timeline.clone(),
     };
-    d.records.push(Record::Release { name: run.release.clone(), spec: Box::new(spec), status: Box::new(status) });
+    d.records.push(Record::Release {
+        name: run.release.clone(),
+        spec: Box::new(spec),
+        status: Box::new(status),
+    });
 }
 
 /// The ReworkEvent of a run that users met and that was taken back.
@@ -274,5 +330,8 @@ fn rework(d: &Draft<'_>, run: &Run) -> Option<Record> {
         detect_seconds: elapsed(verdict_at, exposed_at).as_secs_f64(),
         act_seconds: elapsed(weight_zero_at, verdict_at).as_secs_f64(),
     };
-    Some(Record::Rework { name: run.release.clone(), spec: Box::new(spec) })
+    Some(Record::Rework {
+        name: run.release.clone(),
+        spec: Box::new(spec),
+    })
 }

@@ -25,6 +25,7 @@ mod tally;
 mod time;
 mod verdict;
 mod weights;
+mod words;
 
 pub use check::check;
 pub use plan::{Decision, Notice, Record, Severity, Write};
@@ -80,9 +81,24 @@ fn finish(draft: Draft<'_>) -> Decision {
         .and_then(|run| snapshot.rollout.spec.waves.get(usize::from(run.wave.as_ref()?.index)))
         .map_or(Duration::from_secs(20), |wave| wave.bake);
     let refresh = Duration::from_millis(bake.as_millis().unsigned_abs().wrapping_div(4).clamp(3_000, 300_000));
-    let Draft { status, plan, records, events, .. } = draft;
+    let Draft {
+        status,
+        plan,
+        records,
+        events,
+        ..
+    } = draft;
     let material = substance(&status) != substance(&snapshot.rollout.status);
-    Decision { status, material, refresh, plan, records, events, measure, next_check }
+    Decision {
+        status,
+        material,
+        refresh,
+        plan,
+        records,
+        events,
+        measure,
+        next_check,
+    }
 }
 
 /// The status without words and counts that are derived again on every pass.

@@ -12,6 +12,7 @@ use super::queries;
 use super::snapshot::Snapshot;
 use super::tally::{self, Increment};
 use super::time::{elapsed, human, later, times};
+use super::words::{as_f64, grouped, share_text};
 use crate::api::{Duration, ErrorRatio, Query, Run, Signal, SignalState, Tally, VerdictWord};
 
 /// How far the scrape interval reaches until a weight change is seen in the counters.
@@ -65,7 +66,12 @@ pub(super) fn assess(snapshot: &Snapshot, provider: &Provider, run: &mut Run) ->
     let (mut harm, mut blind): (Option<Harm>, Option<Blind>) = (None, None);
     let wave_began = run.wave.as_ref().map_or(run.step_at, |wave| wave.started_at);
     for signal in &spec.analysis.signals {
-        let mut state = run.signals.iter().find(|state| state.name == signal.name).cloned().unwrap_or_default();
+        let mut state = run
+            .signals
+            .iter()
+            .find(|state| state.name == signal.name)
+            .cloned()
+            .unwrap_or_default();
         state.name.clone_from(&signal.name);
         let opinion = match (&signal.error_ratio, &signal.query) {
             (Some(ratio), _) => match &traffic {
@@ -97,7 +103,11 @@ pub(super) fn assess(snapshot: &Snapshot, provider: &Provider, run: &mut Run) ->
             Opinion::Harm(found) => harm = harm.or(Some(found)),
             Opinion::Safe(sentence) => sentences.push(sentence),
             Opinion::Undecided(sentence) => {
-                word = if word == VerdictWord::NoData { word } else { VerdictWord::Undecided };
+                word = if word == VerdictWord::NoData {
+                    word
+                } else {
+                    VerdictWord::Undecided
+                };
                 sentences.push(sentence);
             }
             Opinion::Blind(found) => {
@@ -113,11 +123,21 @@ pub(super) fn assess(snapshot: &Snapshot, provider: &Provider, run: &mut Run) ->
         sentences = vec![blind.sentence.clone()];
     }
     let share = share(snapshot, run, traffic.is_ok());
-    Assessment { word, sentence: sentences.join("; "), harm, blind, share }
+    Assessment {
+        word,
+        sentence: sentences.join("; "),
+        harm,
+        blind,
+        share,
+    }
 }
 
 /// Counts the requests that are new, and says whether the counters can be read now.
-fn count(snapshot: &Snapshot, provider: &Provider, run: &mut Run) -> (BTreeMap<Timestamp, Increment>, Result<(), Blind>) {
+fn count(
+    snapshot: &Snapshot,
+    provider: &Provider,
+    run: &mut Run,
+) -> (BTreeMap<Timestamp, Increment>, Result<(), Blind>) {
     let spec = &snapshot.rollout.spec;
     let began = run.times.exposed_at.unwrap_or(run.step_at);
     let canary_service = spec.traffic.canary_service_name();
@@ -133,7 +153,14 @@ fn count(snapshot: &Snapshot, provider: &Provider, run: &mut Run) -> (BTreeMap<T
     let ask = match queries::traffic(snapshot) {
         Ok(ask) => ask,
         Err(sentence) => {
-            return (BTreeMap::new(), Err(Blind { reason: "DataPlaneUnsupported", sentence, since: run.step_at }));
+            return (
+                BTreeMap::new(),
+                Err(Blind {
+                    reason: "DataPlaneUnsupported",
+                    sentence,
+                    since: run.step_at,
+                }),
+            );
         }
     };
     let Some(reading) = reading(snapshot, provider, &ask) else {
@@ -141,12 +168,22 @@ fn count(snapshot: &Snapshot, provider: &Provider, run: &mut Run) -> (BTreeMap<T
     };
     let increments = tally::fold(&mut run.traffic, &reading.series, &bounds);
     let canary_seen = reading.series.iter().any(|one| {
-        queries::classify(one, &bounds).is_some_and(|(role, _)| role == queries::Role::Canary) && !one.samples.is_empty()
+        queries::classify(one, &bounds).is_some_and(|(role, _)| role == queries::Role::Canary)
+            && !one.samples.is_empty()
     });
     let state = if let Some(failure) = &reading.failure {
-        Err(Blind { reason: failure.class.reason(), sentence: unreadable(provider, &failure.text), since: failure.since })
+        Err(Blind {
+            reason: failure.class.reason(),
+            sentence: unreadable(provider, &failure.text),
+            since: failure.since,
+        })
     } else {
-        let newest = reading.series.iter().flat_map(|one| one.samples.last()).map(|sample| sample.at).max();
+        let newest = reading
+            .series
+            .iter()
+            .flat_map(|one| one.samples.last())
+            .map(|sample| sample.at)
+            .max();
         let patience = patience(snapshot, provider);
         match (newest, accepted) {
             (Some(at), _) if elapsed(snapshot.now, at) > patience => Err(Blind {
@@ -161,7 +198,10 @@ fn count(snapshot: &Snapshot, provider: &Provider, run: &mut Run) -> (BTreeMap<T
             }),
             (_, Some(accepted)) if !canary_seen && elapsed(snapshot.now, accepted) > patience => Err(Blind {
                 reason: "NoSeries",
-                sentence: format!("MetricsProvider {} has no series for Service {canary_service}", provider.name),
+                sentence: format!(
+                    "MetricsProvider {} has no series for Service {canary_service}",
+                    provider.name
+                ),
                 since: accepted,
             }),
             (_, _) if !canary_seen => Err(waiting_for_first(provider, run.step_at)),
@@ -192,7 +232,10 @@ fn waiting_for_first(provider: &Provider, since: Timestamp) -> Blind {
 }
 
 fn unreadable(provider: &Provider, text: &str) -> String {
-    format!("MetricsProvider {} cannot be read: {text}; holding, nothing advances", provider.name)
+    format!(
+        "MetricsProvider {} cannot be read: {text}; holding, nothing advances",
+        provider.name
+    )
 }
 
 /// The reading of one question, once there was an answer or a failure.
@@ -214,7 +257,8 @@ fn take_increment(state: &mut SignalState, signal: &Signal, ratio: &ErrorRatio, 
     // The sample is lost as soon as it has more errors than a full one may have: no need to wait for the rest.
     let lost = as_f64(state.open_errors) > limit * as_f64(full);
     if lost || state.open_requests >= full {
-        let breach = lost && state.open_requests < full || as_f64(state.open_errors) > limit * as_f64(state.open_requests);
+        let breach =
+            lost && state.open_requests < full || as_f64(state.open_errors) > limit * as_f64(state.open_requests);
         close(state, signal, breach);
         state.open_requests = 0;
         state.open_errors = 0;
@@ -250,7 +294,11 @@ fn ratio_opinion(state: &SignalState, signal: &Signal, ratio: &ErrorRatio, wave:
         share_text(wave.stable_errors, wave.stable_requests),
     );
     match (standing(state, signal), state.until) {
-        (VerdictWord::Harm, Some(sample_at)) => Opinion::Harm(Harm { signal: signal.name.clone(), sentence: numbers, sample_at }),
+        (VerdictWord::Harm, Some(sample_at)) => Opinion::Harm(Harm {
+            signal: signal.name.clone(),
+            sentence: numbers,
+            sample_at,
+        }),
         (VerdictWord::Safe, _) => Opinion::Safe(numbers),
         (VerdictWord::None | VerdictWord::Undecided | VerdictWord::NoData | VerdictWord::Harm, _) => {
             let wanted = u64::from(signal.consecutive).saturating_mul(u64::from(ratio.min_requests));
@@ -271,7 +319,11 @@ fn query_opinion(
         Ok(promql) => promql,
         Err(why) => {
             let sentence = format!("signal {}: {why}", signal.name);
-            return Opinion::Blind(Blind { reason: "InvalidQuery", sentence, since: wave_began });
+            return Opinion::Blind(Blind {
+                reason: "InvalidQuery",
+                sentence,
+                since: wave_began,
+            });
         }
     };
     let Some(reading) = reading(snapshot, provider, &Ask::Value(promql)) else {
@@ -298,7 +350,11 @@ fn query_opinion(
     let numbers = format!("{} {value} ({bounds}), {} samples", signal.name, state.closed);
     let standing = standing(state, signal);
     if let (VerdictWord::Harm, Some(sample_at)) = (standing, state.until) {
-        return Opinion::Harm(Harm { signal: signal.name.clone(), sentence: numbers, sample_at });
+        return Opinion::Harm(Harm {
+            signal: signal.name.clone(),
+            sentence: numbers,
+            sample_at,
+        });
     }
     if let Some(failure) = &reading.failure {
         return Opinion::Blind(Blind {
@@ -309,16 +365,34 @@ fn query_opinion(
     }
     let newest = reading.answered_at.unwrap_or(wave_began);
     if elapsed(snapshot.now, newest) > patience(snapshot, provider) {
-        let sentence = format!("signal {} was last read {} ago", signal.name, human(elapsed(snapshot.now, newest)));
-        return Opinion::Blind(Blind { reason: "SamplesStale", sentence, since: newest });
+        let sentence = format!(
+            "signal {} was last read {} ago",
+            signal.name,
+            human(elapsed(snapshot.now, newest))
+        );
+        return Opinion::Blind(Blind {
+            reason: "SamplesStale",
+            sentence,
+            since: newest,
+        });
     }
-    if standing == VerdictWord::Safe { Opinion::Safe(numbers) } else { Opinion::Undecided(numbers) }
+    if standing == VerdictWord::Safe {
+        Opinion::Safe(numbers)
+    } else {
+        Opinion::Undecided(numbers)
+    }
 }
 
 /// Whether the observed share of requests follows the weight, within what chance allows.
 fn share(snapshot: &Snapshot, run: &Run, readable: bool) -> Result<String, String> {
     let tally = &run.traffic.settled;
-    let ratio_signals = snapshot.rollout.spec.analysis.signals.iter().any(|signal| signal.error_ratio.is_some());
+    let ratio_signals = snapshot
+        .rollout
+        .spec
+        .analysis
+        .signals
+        .iter()
+        .any(|signal| signal.error_ratio.is_some());
     if !readable && !ratio_signals {
         // Only user queries, and a data plane whose counters we cannot read: the weight itself must do.
         return Ok(format!("weight {}%", run.weight));
@@ -330,33 +404,18 @@ fn share(snapshot: &Snapshot, run: &Run, readable: bool) -> Result<String, Strin
     let wanted = f64::from(run.weight) / 100.0;
     let observed = as_f64(tally.canary_requests) / as_f64(total);
     let chance = 3.0 * (wanted * (1.0 - wanted) / as_f64(total)).sqrt();
-    let text = format!("observed share {:.1}% of {} requests, weight {}%", observed * 100.0, grouped(total), run.weight);
+    let text = format!(
+        "observed share {:.1}% of {} requests, weight {}%",
+        observed * 100.0,
+        grouped(total),
+        run.weight
+    );
     let enough = as_f64(total) * wanted >= 5.0;
-    if enough && (observed - wanted).abs() <= chance.max(0.02) { Ok(text) } else { Err(text) }
-}
-
-/// `5.21%`, or `no requests`.
-pub(super) fn share_text(part: u64, whole: u64) -> String {
-    if whole == 0 { "no requests".to_owned() } else { format!("{:.2}%", as_f64(part) / as_f64(whole) * 100.0) }
-}
-
-/// `12,345`.
-pub(super) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len().saturating_mul(2));
-    for (position, digit) in digits.chars().enumerate() {
-        if position > 0 && digits.len().saturating_sub(position).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
+    if enough && (observed - wanted).abs() <= chance.max(0.02) {
+        Ok(text)
+    } else {
+        Err(text)
     }
-    text
-}
-
-/// Counts are far below 2^53, where every whole number is exact.
-#[allow(clippy::cast_precision_loss)]
-fn as_f64(count: u64) -> f64 {
-    count as f64
 }
 
 #[cfg(test)]
@@ -364,17 +423,31 @@ mod tests {
     use super::*;
 
     fn signal(consecutive: u8, of: Option<u8>) -> Signal {
-        Signal { name: "errors".into(), error_ratio: None, query: None, consecutive, of }
+        Signal {
+            name: "errors".into(),
+            error_ratio: None,
+            query: None,
+            consecutive,
+            of,
+        }
     }
 
     fn ratio(threshold: &str, min_requests: u32) -> ErrorRatio {
-        ErrorRatio { source: crate::api::Source::Auto, threshold: threshold.parse().unwrap(), min_requests }
+        ErrorRatio {
+            source: crate::api::Source::Auto,
+            threshold: threshold.parse().unwrap(),
+            min_requests,
+        }
     }
 
     fn after(samples: &[(u64, u64)], signal: &Signal, ratio: &ErrorRatio) -> SignalState {
         let mut state = SignalState::default();
         for (second, (requests, errors)) in samples.iter().enumerate() {
-            let counts = Tally { canary_requests: *requests, canary_errors: *errors, ..Tally::default() };
+            let counts = Tally {
+                canary_requests: *requests,
+                canary_errors: *errors,
+                ..Tally::default()
+            };
             let at = Timestamp::from_second(second as i64).unwrap();
             take_increment(&mut state, signal, ratio, at, &Increment { counts, settled: true });
         }
@@ -385,7 +458,10 @@ mod tests {
     fn one_bad_sample_is_not_a_verdict() {
         let (signal, ratio) = (signal(2, None), ratio("2%", 50));
         let state = after(&[(50, 0), (50, 10), (50, 0), (50, 0)], &signal, &ratio);
-        assert_eq!((standing(&state, &signal), state.samples.as_str()), (VerdictWord::Safe, "oo"));
+        assert_eq!(
+            (standing(&state, &signal), state.samples.as_str()),
+            (VerdictWord::Safe, "oo")
+        );
         let state = after(&[(50, 0), (50, 10), (50, 5)], &signal, &ratio);
         assert_eq!(standing(&state, &signal), VerdictWord::Harm);
     }
@@ -409,12 +485,5 @@ mod tests {
         assert_eq!(standing(&state, &signal), VerdictWord::Harm);
         let state = after(&[(10, 5), (10, 0), (10, 0), (10, 5), (10, 0), (10, 5)], &signal, &ratio);
         assert_eq!(standing(&state, &signal), VerdictWord::Undecided);
-    }
-
-    #[test]
-    fn numbers_are_grouped() {
-        assert_eq!(grouped(1_234_567), "1,234,567");
-        assert_eq!(grouped(999), "999");
-        assert_eq!(share_text(0, 0), "no requests");
     }
 }

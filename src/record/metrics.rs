@@ -70,10 +70,23 @@ pub fn registry(rollouts: Store<DeserializeGuard<Rollout>>, freshness: Freshness
     registry.register("reconciles", "Passes over a Rollout, by how they ended", reconciles);
     let histogram = metrics.reconcile_seconds.clone();
     registry.register_with_unit("reconcile_duration", "Time of one pass", Unit::Seconds, histogram);
-    registry.register("writes", "Writes to workloads, canaries and routes", metrics.writes.clone());
-    registry.register("prometheus_query_errors", "Questions without a usable answer", metrics.query_errors.clone());
+    registry.register(
+        "writes",
+        "Writes to workloads, canaries and routes",
+        metrics.writes.clone(),
+    );
+    registry.register(
+        "prometheus_query_errors",
+        "Questions without a usable answer",
+        metrics.query_errors.clone(),
+    );
     let histogram = metrics.query_seconds.clone();
-    registry.register_with_unit("prometheus_query_duration", "Time of one question", Unit::Seconds, histogram);
+    registry.register_with_unit(
+        "prometheus_query_duration",
+        "Time of one question",
+        Unit::Seconds,
+        histogram,
+    );
     registry.register_collector(Box::new(Rollouts { rollouts, freshness }));
     (registry, metrics)
 }
@@ -98,7 +111,12 @@ impl crate::prometheus::QueryObserver for Metrics {
 
     fn failed(&self, provider: &str, class: FailureClass, took: Duration) {
         self.query_seconds.observe(took.as_secs_f64());
-        self.query_errors.get_or_create(&ByProvider { provider: provider.to_owned(), reason: class.reason() }).inc();
+        self.query_errors
+            .get_or_create(&ByProvider {
+                provider: provider.to_owned(),
+                reason: class.reason(),
+            })
+            .inc();
     }
 }
 
@@ -185,8 +203,18 @@ impl Collector for Rollouts {
             .filter_map(|guard| guard.0.as_ref().ok())
             .map(|rollout| (rollout, rollout.status.clone().unwrap_or_default()))
             .collect();
-        let named = |rollout: &Rollout| Named { namespace: rollout.namespace().unwrap_or_default(), name: rollout.name_any() };
-        let team = |rollout: &Rollout| rollout.spec.owner.as_ref().map(|owner| owner.team.clone()).unwrap_or_default();
+        let named = |rollout: &Rollout| Named {
+            namespace: rollout.namespace().unwrap_or_default(),
+            name: rollout.name_any(),
+        };
+        let team = |rollout: &Rollout| {
+            rollout
+                .spec
+                .owner
+                .as_ref()
+                .map(|owner| owner.team.clone())
+                .unwrap_or_default()
+        };
 
         let mut gauge = Gauges { encoder: &mut encoder };
         gauge.family("rollout_info", "What each Rollout governs", |put| {
@@ -206,70 +234,129 @@ impl Collector for Rollouts {
             rollouts.iter().try_for_each(|(rollout, status)| {
                 PHASES.iter().try_for_each(|phase| {
                     let Named { namespace, name } = named(rollout);
-                    let labels = InPhase { namespace, name, phase: format!("{phase:?}") };
+                    let labels = InPhase {
+                        namespace,
+                        name,
+                        phase: format!("{phase:?}"),
+                    };
                     put(&labels, if status.phase == *phase { 1.0 } else { 0.0 })
                 })
             })
         })?;
-        gauge.family("rollout_status_condition", "1 for the status that each condition has", |put| {
-            rollouts.iter().try_for_each(|(rollout, status)| {
-                status.conditions.iter().try_for_each(|condition| {
-                    let Named { namespace, name } = named(rollout);
-                    let status = match condition.status {
-                        ConditionStatus::True => "true",
-                        ConditionStatus::False => "false",
-                        ConditionStatus::Unknown => "unknown",
-                    };
-                    put(&WithCondition { namespace, name, condition: condition.type_.name(), status }, 1.0)
+        gauge.family(
+            "rollout_status_condition",
+            "1 for the status that each condition has",
+            |put| {
+                rollouts.iter().try_for_each(|(rollout, status)| {
+                    status.conditions.iter().try_for_each(|condition| {
+                        let Named { namespace, name } = named(rollout);
+                        let status = match condition.status {
+                            ConditionStatus::True => "true",
+                            ConditionStatus::False => "false",
+                            ConditionStatus::Unknown => "unknown",
+                        };
+                        put(
+                            &WithCondition {
+                                namespace,
+                                name,
+                                condition: condition.type_.name(),
+                                status,
+                            },
+                            1.0,
+                        )
+                    })
                 })
-            })
-        })?;
-        gauge.family("rollout_wave", "The wave a Rollout is in, from 1; 0 when it is in none", |put| {
-            rollouts.iter().try_for_each(|(rollout, status)| {
-                let wave = status.run.as_ref().and_then(|run| run.wave.as_ref());
-                put(&named(rollout), wave.map_or(0.0, |wave| f64::from(wave.index) + 1.0))
-            })
-        })?;
+            },
+        )?;
+        gauge.family(
+            "rollout_wave",
+            "The wave a Rollout is in, from 1; 0 when it is in none",
+            |put| {
+                rollouts.iter().try_for_each(|(rollout, status)| {
+                    let wave = status.run.as_ref().and_then(|run| run.wave.as_ref());
+                    put(&named(rollout), wave.map_or(0.0, |wave| f64::from(wave.index) + 1.0))
+                })
+            },
+        )?;
         gauge.family("rollout_waves", "How many waves a Rollout has", |put| {
             rollouts.iter().try_for_each(|(rollout, _)| {
-                put(&named(rollout), f64::from(u32::try_from(rollout.spec.waves.len()).unwrap_or(u32::MAX)))
+                put(
+                    &named(rollout),
+                    f64::from(u32::try_from(rollout.spec.waves.len()).unwrap_or(u32::MAX)),
+                )
             })
         })?;
-        gauge.family("rollout_canary_weight_ratio", "The share of live traffic that the canary is meant to have", |put| {
-            rollouts.iter().try_for_each(|(rollout, status)| {
-                put(&named(rollout), status.run.as_ref().map_or(0.0, |run| f64::from(run.weight) / 100.0))
-            })
-        })?;
+        gauge.family(
+            "rollout_canary_weight_ratio",
+            "The share of live traffic that the canary is meant to have",
+            |put| {
+                rollouts.iter().try_for_each(|(rollout, status)| {
+                    put(
+                        &named(rollout),
+                        status.run.as_ref().map_or(0.0, |run| f64::from(run.weight) / 100.0),
+                    )
+                })
+            },
+        )?;
         gauge.family(
             "rollout_last_rollback_timestamp_seconds",
             "When the last attempt of a Rollout was taken back; from the object itself, so it survives restarts",
             |put| {
                 rollouts.iter().try_for_each(|(rollout, status)| {
-                    let Some(last) = &status.last_rollback else { return Ok(()) };
+                    let Some(last) = &status.last_rollback else {
+                        return Ok(());
+                    };
                     let Named { namespace, name } = named(rollout);
                     let trigger = match last.trigger {
                         Trigger::Automatic => "automatic",
                         Trigger::Manual => "manual",
                     };
-                    let labels = TakenBack { namespace, name, team: team(rollout), trigger, reason: last.reason.clone() };
+                    let labels = TakenBack {
+                        namespace,
+                        name,
+                        team: team(rollout),
+                        trigger,
+                        reason: last.reason.clone(),
+                    };
                     put(&labels, last.at.as_duration().as_secs_f64())
                 })
             },
         )?;
-        counters(&mut encoder, "rollout_promotions", "Attempts of a Rollout that were promoted", &rollouts, named, |s| s.promotions)?;
-        counters(&mut encoder, "rollout_rollbacks", "Attempts of a Rollout that were taken back after exposure", &rollouts, named, |s| {
-            s.rollbacks
-        })?;
+        counters(
+            &mut encoder,
+            "rollout_promotions",
+            "Attempts of a Rollout that were promoted",
+            &rollouts,
+            named,
+            |s| s.promotions,
+        )?;
+        counters(
+            &mut encoder,
+            "rollout_rollbacks",
+            "Attempts of a Rollout that were taken back after exposure",
+            &rollouts,
+            named,
+            |s| s.rollbacks,
+        )?;
         let watches = self.freshness.all();
         let mut gauge = Gauges { encoder: &mut encoder };
         gauge.family("watch_ready", "1 when a kind has been listed and is watched", |put| {
-            watches.iter().try_for_each(|(kind, state)| put(&WatchOf { kind }, if state.ready { 1.0 } else { 0.0 }))
+            watches
+                .iter()
+                .try_for_each(|(kind, state)| put(&WatchOf { kind }, if state.ready { 1.0 } else { 0.0 }))
         })?;
-        gauge.family("watch_errors", "Errors of the watch of a kind since the start of this process", |put| {
-            watches.iter().try_for_each(|(kind, state)| {
-                put(&WatchOf { kind }, f64::from(u32::try_from(state.errors).unwrap_or(u32::MAX)))
-            })
-        })
+        gauge.family(
+            "watch_errors",
+            "Errors of the watch of a kind since the start of this process",
+            |put| {
+                watches.iter().try_for_each(|(kind, state)| {
+                    put(
+                        &WatchOf { kind },
+                        f64::from(u32::try_from(state.errors).unwrap_or(u32::MAX)),
+                    )
+                })
+            },
+        )
     }
 }
 

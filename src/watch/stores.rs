@@ -50,7 +50,13 @@ pub type Tasks = Vec<(&'static str, BoxFuture<'static, ()>)>;
 /// Caches of everything that is watched. Changes are sent to `wake` as the Rollouts that they concern.
 pub fn stores(client: &Client, freshness: &Freshness, wake: &mpsc::Sender<RolloutRef>) -> (Stores, Tasks) {
     let (rollouts, writer) = reflector::store();
-    let changes = objects("Rollout", Api::<DeserializeGuard<Rollout>>::all(client.clone()), watcher::Config::default(), writer, freshness);
+    let changes = objects(
+        "Rollout",
+        Api::<DeserializeGuard<Rollout>>::all(client.clone()),
+        watcher::Config::default(),
+        writer,
+        freshness,
+    );
     let waker = wake.clone();
     let task = changes.for_each(move |rollout| {
         let wake = waker.clone();
@@ -60,7 +66,13 @@ pub fn stores(client: &Client, freshness: &Freshness, wake: &mpsc::Sender<Rollou
     let mut tasks: Tasks = vec![("Rollout", Box::pin(task))];
     let every = watcher::Config::default;
     let of_canaries = || every().labels(&format!("{}={}", names::ROLE_LABEL, names::CANARY_ROLE));
-    let mut kinds = Kinds { client, freshness, wake, rollouts: &rollouts, tasks: &mut tasks };
+    let mut kinds = Kinds {
+        client,
+        freshness,
+        wake,
+        rollouts: &rollouts,
+        tasks: &mut tasks,
+    };
     let stores = Stores {
         deployments: kinds.watch::<DeploymentView>("Deployment", every()),
         replica_sets: kinds.watch::<ReplicaSetView>("ReplicaSet", every()),
@@ -141,5 +153,7 @@ where
 /// Takes off what nobody reads: managedFields are the larger part of most objects.
 fn trim<K: Resource>(object: &mut K) {
     object.managed_fields_mut().clear();
-    object.annotations_mut().remove("kubectl.kubernetes.io/last-applied-configuration");
+    object
+        .annotations_mut()
+        .remove("kubectl.kubernetes.io/last-applied-configuration");
 }

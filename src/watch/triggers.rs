@@ -3,9 +3,7 @@
 use kube::{Resource, ResourceExt};
 
 use super::stores::RolloutRef;
-use super::views::{
-    DeploymentView, EndpointSliceView, HttpRouteView, PodView, ReplicaSetView, ServiceView,
-};
+use super::views::{DeploymentView, EndpointSliceView, HttpRouteView, PodView, ReplicaSetView, ServiceView};
 use crate::api::{MetricsProvider, Release, ReworkEvent, Rollout, names};
 
 /// Says whether a change of an object concerns a Rollout of the same namespace.
@@ -19,7 +17,10 @@ pub trait Concerns: Resource<DynamicType = ()> {
 }
 
 /// The Rollouts that a change of `object` concerns.
-pub fn of<K: Concerns>(object: &K, rollouts: &[std::sync::Arc<kube::core::DeserializeGuard<Rollout>>]) -> Vec<RolloutRef> {
+pub fn of<K: Concerns>(
+    object: &K,
+    rollouts: &[std::sync::Arc<kube::core::DeserializeGuard<Rollout>>],
+) -> Vec<RolloutRef> {
     let namespace = object.meta().namespace.as_deref();
     let made_for = object.made_for();
     rollouts
@@ -27,7 +28,8 @@ pub fn of<K: Concerns>(object: &K, rollouts: &[std::sync::Arc<kube::core::Deseri
         .filter_map(|guard| guard.0.as_ref().ok())
         .filter(|rollout| namespace.is_none() || rollout.namespace().as_deref() == namespace)
         .filter(|rollout| {
-            made_for.as_deref() == Some(names::with_suffix(&rollout.name_any(), "").as_str()) || object.concerns(rollout)
+            made_for.as_deref() == Some(names::with_suffix(&rollout.name_any(), "").as_str())
+                || object.concerns(rollout)
         })
         .map(|rollout| RolloutRef::new(&rollout.name_any()).within(&rollout.namespace().unwrap_or_default()))
         .collect()
@@ -42,7 +44,9 @@ impl Concerns for DeploymentView {
 
 impl Concerns for ReplicaSetView {
     fn concerns(&self, rollout: &Rollout) -> bool {
-        self.owner_references().iter().any(|owner| owner.kind == "Deployment" && owner.name == rollout.spec.target_ref.name)
+        self.owner_references()
+            .iter()
+            .any(|owner| owner.kind == "Deployment" && owner.name == rollout.spec.target_ref.name)
     }
 }
 
@@ -67,7 +71,12 @@ impl Concerns for PodView {
 
 impl Concerns for HttpRouteView {
     fn concerns(&self, rollout: &Rollout) -> bool {
-        rollout.spec.traffic.routes.iter().any(|route| route.name == self.name_any())
+        rollout
+            .spec
+            .traffic
+            .routes
+            .iter()
+            .any(|route| route.name == self.name_any())
     }
 }
 

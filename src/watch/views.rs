@@ -34,13 +34,27 @@ impl<'de> Deserialize<'de> for TemplateView {
 
 impl From<&Value> for TemplateView {
     fn from(template: &Value) -> Self {
-        let list = |pointer: &str| template.pointer(pointer).and_then(Value::as_array).cloned().unwrap_or_default();
+        let list = |pointer: &str| {
+            template
+                .pointer(pointer)
+                .and_then(Value::as_array)
+                .cloned()
+                .unwrap_or_default()
+        };
         let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
         let containers = list("/spec/containers");
         let mut hazards = Vec::new();
         for container in &containers {
-            let ports = container.get("ports").and_then(Value::as_array).cloned().unwrap_or_default();
-            if ports.iter().any(|port| port.get("hostPort").and_then(Value::as_u64).is_some_and(|port| port > 0)) {
+            let ports = container
+                .get("ports")
+                .and_then(Value::as_array)
+                .cloned()
+                .unwrap_or_default();
+            if ports.iter().any(|port| {
+                port.get("hostPort")
+                    .and_then(Value::as_u64)
+                    .is_some_and(|port| port > 0)
+            }) {
                 hazards.push(format!("container {} uses a hostPort", text(container, "name")));
             }
         }
@@ -49,15 +63,24 @@ impl From<&Value> for TemplateView {
         }
         for volume in list("/spec/volumes") {
             if volume.get("persistentVolumeClaim").is_some() {
-                hazards.push(format!("volume {} is a claim that canary and stable would share", text(&volume, "name")));
+                hazards.push(format!(
+                    "volume {} is a claim that canary and stable would share",
+                    text(&volume, "name")
+                ));
             }
         }
         let labels = template.pointer("/metadata/labels").and_then(Value::as_object);
-        let labels = labels.into_iter().flatten().filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())));
+        let labels = labels
+            .into_iter()
+            .flatten()
+            .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())));
         Self {
             digest: names::template_digest(template),
             labels: labels.filter(|(key, _)| key != "pod-template-hash").collect(),
-            images: containers.iter().map(|one| format!("{}={}", text(one, "name"), text(one, "image"))).collect(),
+            images: containers
+                .iter()
+                .map(|one| format!("{}={}", text(one, "name"), text(one, "image")))
+                .collect(),
             hazards,
         }
     }

@@ -1,5 +1,12 @@
 //! Tests that need no cluster. One binary, so that everything is linked once.
 #![allow(clippy::arithmetic_side_effects, clippy::disallowed_methods, unreachable_pub)] // tests may panic
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::wildcard_enum_match_arm
+)] // helpers of tests too
 
 mod architecture;
 mod crds;

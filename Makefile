@@ -1,0 +1,104 @@
+# Two commands matter: `make demo` shows what Sluice does, `make test` proves it. `make help` lists the rest.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+# Builds go here. CI points it at a folder that outlives the checkout.
+export CARGO_TARGET_DIR ?= $(CURDIR)/target
+RELEASE := $(CARGO_TARGET_DIR)/release
+TESTBED := $(RELEASE)/testbed
+# The testbed that `up`, `shell`, `demo` and `down` speak of.
+NAME ?= demo
+# `make demo KUBECONTEXT=…` uses an existing cluster instead of a testbed.
+KUBECONTEXT ?=
+# Tests of the cluster that run at once.
+E2E_THREADS ?= 4
+
+.PHONY: help
+help: ## List the targets
+	@echo "Sluice: progressive rollouts for Kubernetes"
+	@echo
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14 | sed 's/^/  make /'
+	@echo
+	@echo "  make demo KUBECONTEXT=…   runs the demo on an existing cluster; it says what it needs there"
+
+.PHONY: tools
+tools: # Says what is missing before anything is built
+	@for tool in cargo go python3; do \
+	  command -v $$tool > /dev/null || { echo "make: $$tool is missing; see \"What it needs\" in README.md" >&2; exit 1; }; \
+	done
+	@[ "$$(id -u)" = 0 ] || [ -n "$(KUBECONTEXT)" ] || { \
+	  echo "make: the testbed makes network namespaces and cgroups, so this needs root: run it with sudo or in a privileged container" >&2; exit 1; }
+
+.PHONY: build
+build: ## Build the operator, the demo application and the testbed
+	cargo build --locked --release --workspace --bins
+
+.PHONY: image
+image: build ## Pack the images as archives that `ctr images import` and `kind load image-archive` take
+	@mkdir -p $(CARGO_TARGET_DIR)/images
+	$(TESTBED) image --tag docker.io/local/sluice:dev --entrypoint /sluice --add /etc/ssl/certs/ca-certificates.crt --out $(CARGO_TARGET_DIR)/images/sluice.tar $(RELEASE)/sluice
+	$(TESTBED) image --tag docker.io/local/shop:dev --entrypoint /shop --out $(CARGO_TARGET_DIR)/images/shop.tar $(RELEASE)/shop
+
+.PHONY: up
+up: tools build ## Bring up a testbed with Sluice installed (NAME=demo)
+	tests/install.sh $(TESTBED) $(NAME) $(RELEASE)
+
+.PHONY: shell
+shell: ## Open a shell in the testbed, with kubectl, promtool and amtool
+	@$(TESTBED) exec --name $(NAME) -- bash
+
+.PHONY: down
+down: ## Take the testbed down; nothing of it is left
+	@$(TESTBED) down --name $(NAME)
+
+.PHONY: demo
+demo: tools ## Show it: a good version promoted, a bad one taken back, records and alert
+ifeq ($(KUBECONTEXT),)
+	@$(MAKE) --no-print-directory up
+	@trap 'if [ "$${DEMO_KEEP:-1}" = 0 ]; then $(TESTBED) down --name $(NAME); fi' EXIT; \
+	  $(TESTBED) exec --name $(NAME) -- $(RELEASE)/demo
+else
+	@$(MAKE) --no-print-directory build
+	@$(RELEASE)/demo --context $(KUBECONTEXT)
+endif
+
+.PHONY: test
+test: tools lint unit e2e ## Set up what is needed and run every test
+
+.PHONY: unit
+unit: ## Run the tests that need no cluster
+	cargo test --locked --workspace --lib --bins
+	cargo test --locked --test it
+
+.PHONY: e2e
+e2e: tools build ## Run the end-to-end tests on a testbed of their own
+	cargo test --locked --test e2e --no-run
+	tests/e2e.sh $(TESTBED) test $(RELEASE) $(E2E_THREADS)
+
+.PHONY: rollbacks
+rollbacks: tools build ## Measure the time from a breaching sample to weight 0 over ten rollbacks
+	cargo test --locked --test e2e --no-run
+	SLUICE_ROLLBACKS=10 tests/e2e.sh $(TESTBED) rollbacks $(RELEASE) 1 scenario_18
+
+.PHONY: crds
+crds: ## Write crds/ anew from src/api
+	cargo run --locked --quiet --bin sluice -- crds --dir crds
+
+.PHONY: verify-crds
+verify-crds: ## Fail if crds/ is not what src/api says
+	cargo test --locked --test it crds::
+
+.PHONY: lint
+lint: ## Check format and lints; warnings are errors
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+
+.PHONY: fmt
+fmt: ## Format the code
+	cargo fmt --all
+
+.PHONY: clean
+clean: ## Remove what was built here; the testbed's cache stays
+	cargo clean

@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# Brings a testbed up and installs Sluice in it: images, manifests, the provider of the examples, the alert rules.
+# usage: install.sh TESTBED NAME FOLDER-WITH-BINARIES
+set -euo pipefail
+testbed=$1 name=$2 binaries=$3
+cd "$(dirname "$0")/.."
+
+"$testbed" up --name "$name"
+"$testbed" image --name "$name" --load --tag docker.io/local/sluice:dev --entrypoint /sluice "$binaries/sluice"
+"$testbed" image --name "$name" --load --tag docker.io/local/shop:dev --entrypoint /shop "$binaries/shop"
+kubectl() { "$testbed" exec --name "$name" -- kubectl "$@"; }
+kubectl apply -k deploy > /dev/null
+kubectl apply -f examples/shop/provider.yaml > /dev/null
+# The same tag may name another image than last time.
+kubectl -n sluice-system delete pod -l app.kubernetes.io/name=sluice --ignore-not-found > /dev/null
+kubectl -n sluice-system rollout status deployment/sluice --timeout=90s
+"$testbed" rules --name "$name" deploy/monitoring/alerts.yaml
