@@ -34,9 +34,8 @@ pub struct Options {
 
 /// Runs the operator until it is told to stop.
 pub async fn run(options: Options) -> anyhow::Result<()> {
-    let mut config = Config::infer()
-        .await
-        .context("no cluster: neither in-cluster configuration nor a kubeconfig was found")?;
+    let mut config =
+        Config::infer().await.context("no cluster: neither in-cluster configuration nor a kubeconfig was found")?;
     // The reconcile is the retry: kube's own would hold one call for minutes.
     config.default_retry = false;
     let client = Client::try_from(config).context("the cluster's address or credentials cannot be used")?;
@@ -48,26 +47,14 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let (registry, own) = metrics::registry(stores.rollouts.clone(), freshness.clone());
     let (poll_wake, mut poll_inbox) = mpsc::channel(QUEUE);
     let poller = Poller::new(poll_wake, Arc::new(own.clone())).context("the client for Prometheus cannot be made")?;
-    let context = Arc::new(Context::new(
-        client,
-        stores.clone(),
-        poller.clone(),
-        own,
-        options.reporter.clone(),
-    ));
+    let context = Arc::new(Context::new(client, stores.clone(), poller.clone(), own, options.reporter.clone()));
 
     let mut tasks: JoinSet<(&'static str, anyhow::Result<()>)> = JoinSet::new();
-    let admin = Admin {
-        registry: Arc::new(registry),
-        freshness: freshness.clone(),
-    };
+    let admin = Admin { registry: Arc::new(registry), freshness: freshness.clone() };
     let (listen, stopped) = (options.listen, until(stop.clone()));
     tasks.spawn(async move {
         let served = serve(listen, admin, stopped).await;
-        (
-            "admin server",
-            served.with_context(|| format!("the admin server cannot listen on {listen}")),
-        )
+        ("admin server", served.with_context(|| format!("the admin server cannot listen on {listen}")))
     });
     for (kind, task) in watches {
         tasks.spawn(async move {
@@ -128,10 +115,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     };
     // Stopping moves nothing: passes in progress end, everything else is in the cluster.
     let _ = stop_sender.send(true);
-    let _ = tokio::time::timeout(Duration::from_secs(5), async {
-        while tasks.join_next().await.is_some() {}
-    })
-    .await;
+    let _ = tokio::time::timeout(Duration::from_secs(5), async { while tasks.join_next().await.is_some() {} }).await;
     match ended {
         None => Ok(()),
         Some(Ok((name, Ok(())))) => anyhow::bail!("the {name} task ended by itself"),

@@ -34,7 +34,7 @@ struct RunArgs {
     #[arg(long, env = "SLUICE_LISTEN", default_value = "0.0.0.0:8080")]
     listen: SocketAddr,
     /// What is logged, for example `info` or `sluice=debug,kube=warn`.
-    #[arg(long, env = "SLUICE_LOG_LEVEL", default_value = "info")]
+    #[arg(long, env = "SLUICE_LOG_LEVEL", default_value = "info,kube_runtime=warn")]
     log_level: String,
     /// How it is logged.
     #[arg(long, env = "SLUICE_LOG_FORMAT", value_enum, default_value = "text")]
@@ -65,21 +65,10 @@ impl Cli {
 
 fn run(args: RunArgs) -> anyhow::Result<()> {
     telemetry::start(&args.log_level, args.log_format)?;
-    let RunArgs {
-        listen,
-        log_level,
-        log_format,
-        pod_name,
-    } = args;
+    let RunArgs { listen, log_level, log_format, pod_name } = args;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), %listen, log_level, ?log_format, pod_name, "sluice starts");
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .worker_threads(2)
-        .build()?;
-    runtime.block_on(app::run(app::Options {
-        listen,
-        reporter: pod_name,
-    }))
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().worker_threads(2).build()?;
+    runtime.block_on(app::run(app::Options { listen, reporter: pod_name }))
 }
 
 fn write_crds(dir: Option<PathBuf>) -> anyhow::Result<()> {

@@ -74,24 +74,14 @@ impl Error {
 
     /// Somebody wrote meanwhile: nothing is wrong, look again at once.
     const fn conflict(&self) -> bool {
-        matches!(
-            self,
-            Self::Record(record::Error::Conflict { .. }) | Self::Act(act::Error::Conflict { .. })
-        )
+        matches!(self, Self::Record(record::Error::Conflict { .. }) | Self::Act(act::Error::Conflict { .. }))
     }
 }
 
 impl Context {
     /// A context without memories.
     pub fn new(client: Client, stores: Stores, poller: Poller, metrics: Metrics, reporter: String) -> Self {
-        Self {
-            client,
-            stores,
-            poller,
-            metrics,
-            reporter,
-            memory: Mutex::default(),
-        }
+        Self { client, stores, poller, metrics, reporter, memory: Mutex::default() }
     }
 
     fn memory<T>(&self, of: &RolloutRef, act: impl FnOnce(&mut Memory) -> T) -> T {
@@ -119,15 +109,11 @@ pub async fn reconcile(object: Arc<DeserializeGuard<Rollout>>, ctx: Arc<Context>
         Ok(rollout) => pass(&key, rollout, &ctx).await,
         Err(invalid) => {
             tracing::warn!(rollout = %key, error = %invalid.error, "a Rollout cannot be read");
-            record::malformed(&ctx.client, invalid)
-                .await
-                .map(|()| Action::await_change())
-                .map_err(Error::from)
+            record::malformed(&ctx.client, invalid).await.map(|()| Action::await_change()).map_err(Error::from)
         }
     };
     let reason = outcome.as_ref().map_or_else(Error::reason, |_| "ok");
-    ctx.metrics
-        .reconciled(reason, clock::instant().saturating_duration_since(began));
+    ctx.metrics.reconciled(reason, clock::instant().saturating_duration_since(began));
     if outcome.is_ok() {
         ctx.memory(&key, |memory| memory.failures = 0);
     }
@@ -159,24 +145,15 @@ async fn pass(key: &RolloutRef, rollout: &Rollout, ctx: &Context) -> Result<Acti
         if applied.gate.is_some() {
             memory.remembered.gate.clone_from(&applied.gate);
         }
-        memory.remembered.last_error = applied
-            .error
-            .as_ref()
-            .filter(|e| !matches!(e, act::Error::Conflict { .. }))
-            .map(ToString::to_string);
+        memory.remembered.last_error =
+            applied.error.as_ref().filter(|e| !matches!(e, act::Error::Conflict { .. })).map(ToString::to_string);
     });
     if let Some(error) = applied.error {
         return Err(error.into());
     }
     // What a dry run said and what a write changed is looked at without waiting for a watch to tell.
-    let again = if applied.gate.is_some() {
-        Some(Duration::from_millis(1))
-    } else {
-        None
-    };
-    let next = decision
-        .next_check
-        .map(|after| after.std().max(Duration::from_millis(1)));
+    let again = if applied.gate.is_some() { Some(Duration::from_millis(1)) } else { None };
+    let next = decision.next_check.map(|after| after.std().max(Duration::from_millis(1)));
     Ok(again.or(next).map_or_else(Action::await_change, Action::requeue))
 }
 
@@ -194,9 +171,7 @@ async fn intent(
     let now = clock::instant();
     let due = decision.material
         || ctx.memory(key, |memory| {
-            memory
-                .status_written
-                .is_none_or(|at| now.saturating_duration_since(at) >= decision.refresh.std())
+            memory.status_written.is_none_or(|at| now.saturating_duration_since(at) >= decision.refresh.std())
         });
     if !due {
         return Ok(rollout.clone());
@@ -248,13 +223,8 @@ pub fn retry(object: Arc<DeserializeGuard<Rollout>>, error: &Error, ctx: Arc<Con
 
 /// Forgets what is remembered of Rollouts that no longer exist.
 pub fn sweep(ctx: &Context) {
-    let known: HashSet<RolloutRef> = ctx
-        .stores
-        .rollouts
-        .state()
-        .iter()
-        .map(|one| RolloutRef::from_obj(one.as_ref()))
-        .collect();
+    let known: HashSet<RolloutRef> =
+        ctx.stores.rollouts.state().iter().map(|one| RolloutRef::from_obj(one.as_ref())).collect();
     let gone: Vec<RolloutRef> = {
         let all = ctx.memory.lock().unwrap_or_else(PoisonError::into_inner);
         all.keys().filter(|key| !known.contains(*key)).cloned().collect()

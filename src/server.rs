@@ -42,10 +42,7 @@ async fn readyz(State(admin): State<Admin>) -> impl IntoResponse {
     if missing.is_empty() {
         (StatusCode::OK, "ok\n".to_owned())
     } else {
-        (
-            StatusCode::SERVICE_UNAVAILABLE,
-            format!("not watched yet: {}\n", missing.join(", ")),
-        )
+        (StatusCode::SERVICE_UNAVAILABLE, format!("not watched yet: {}\n", missing.join(", ")))
     }
 }
 

@@ -16,16 +16,12 @@ pub fn start(level: &str, format: LogFormat) -> anyhow::Result<()> {
         LogFormat::Text => {
             let colours = std::io::stderr().is_terminal();
             registry
-                .with(
-                    tracing_subscriber::fmt::layer()
-                        .with_ansi(colours)
-                        .with_writer(std::io::stderr),
-                )
+                .with(tracing_subscriber::fmt::layer().with_ansi(colours).with_writer(std::io::stderr))
                 .try_init()?;
         }
-        LogFormat::Json => registry
-            .with(tracing_subscriber::fmt::layer().json().with_writer(std::io::stderr))
-            .try_init()?,
+        LogFormat::Json => {
+            registry.with(tracing_subscriber::fmt::layer().json().with_writer(std::io::stderr)).try_init()?
+        }
     }
     Ok(())
 }

@@ -39,64 +39,35 @@ pub(super) enum Answer {
 
 /// Carries out one write.
 pub(super) async fn call(client: &Client, target: &Target, write: &Write) -> Result<Answer, Error> {
-    let caller = Caller {
-        client,
-        namespace: &target.namespace,
-        write: write.name(),
-    };
+    let caller = Caller { client, namespace: &target.namespace, write: write.name() };
     match write {
         Write::AddFinalizer => {
             let mut finalizers = target.finalizers.clone();
             finalizers.push(names::FINALIZER.to_owned());
-            caller
-                .patch::<Rollout>(&target.name, finalizers_patch(target, &finalizers))
-                .await
+            caller.patch::<Rollout>(&target.name, finalizers_patch(target, &finalizers)).await
         }
         Write::RemoveFinalizer => {
-            let finalizers: Vec<String> = target
-                .finalizers
-                .iter()
-                .filter(|one| *one != names::FINALIZER)
-                .cloned()
-                .collect();
-            caller
-                .patch::<Rollout>(&target.name, finalizers_patch(target, &finalizers))
-                .await
+            let finalizers: Vec<String> =
+                target.finalizers.iter().filter(|one| *one != names::FINALIZER).cloned().collect();
+            caller.patch::<Rollout>(&target.name, finalizers_patch(target, &finalizers)).await
         }
-        Write::Label {
-            workload,
-            resource_version,
-        } => {
+        Write::Label { workload, resource_version } => {
             let labels = json!({(names::ROLLOUT_LABEL): target.name});
-            caller
-                .merge::<Deployment>(workload, labels_patch(resource_version, labels))
-                .await
+            caller.merge::<Deployment>(workload, labels_patch(resource_version, labels)).await
         }
-        Write::Unlabel {
-            workload,
-            resource_version,
-        } => {
+        Write::Unlabel { workload, resource_version } => {
             let labels = json!({(names::ROLLOUT_LABEL): null});
-            caller
-                .merge::<Deployment>(workload, labels_patch(resource_version, labels))
-                .await
+            caller.merge::<Deployment>(workload, labels_patch(resource_version, labels)).await
         }
         Write::ProveGate { workload } => caller.prove(workload).await,
-        Write::OpenGate {
-            workload,
-            resource_version,
-        } => {
+        Write::OpenGate { workload, resource_version } => {
             let patch = json!([
                 {"op": "test", "path": "/metadata/resourceVersion", "value": resource_version},
                 {"op": "replace", "path": "/spec/paused", "value": false},
             ]);
             caller.patch::<Deployment>(workload, patch).await
         }
-        Write::RestoreTemplate {
-            workload,
-            resource_version,
-            template,
-        } => {
+        Write::RestoreTemplate { workload, resource_version, template } => {
             let patch = json!([
                 {"op": "test", "path": "/metadata/resourceVersion", "value": resource_version},
                 {"op": "replace", "path": "/spec/template", "value": template},
@@ -104,11 +75,7 @@ pub(super) async fn call(client: &Client, target: &Target, write: &Write) -> Res
             caller.patch::<Deployment>(workload, patch).await
         }
         Write::CreateCanary { body } => caller.create::<Deployment>(body).await,
-        Write::ScaleCanary {
-            name,
-            resource_version,
-            replicas,
-        } => {
+        Write::ScaleCanary { name, resource_version, replicas } => {
             let patch = json!([
                 {"op": "test", "path": "/metadata/resourceVersion", "value": resource_version},
                 {"op": "replace", "path": "/spec/replicas", "value": replicas},
@@ -151,11 +118,7 @@ impl Caller<'_> {
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
     {
         let patch: json_patch::Patch = self.parsed(patch)?;
-        self.send(
-            self.api::<K>()
-                .patch(name, &PatchParams::default(), &Patch::<()>::Json(patch)),
-        )
-        .await?;
+        self.send(self.api::<K>().patch(name, &PatchParams::default(), &Patch::<()>::Json(patch))).await?;
         Ok(Answer::Done)
     }
 
@@ -164,12 +127,8 @@ impl Caller<'_> {
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
     {
-        let params = PatchParams {
-            field_manager: Some(MANAGER.to_owned()),
-            ..PatchParams::default()
-        };
-        self.send(self.api::<K>().patch(name, &params, &Patch::Merge(patch)))
-            .await?;
+        let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
+        self.send(self.api::<K>().patch(name, &params, &Patch::Merge(patch))).await?;
         Ok(Answer::Done)
     }
 
@@ -181,10 +140,7 @@ impl Caller<'_> {
         let object: DynamicObject = self.parsed(body.clone())?;
         let resource = kube::discovery::ApiResource::erase::<K>(&());
         let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), self.namespace, &resource);
-        let params = PostParams {
-            field_manager: Some(MANAGER.to_owned()),
-            ..PostParams::default()
-        };
+        let params = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
         self.send(api.create(&params, &object)).await?;
         Ok(Answer::Done)
     }
@@ -194,10 +150,7 @@ impl Caller<'_> {
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
     {
-        let precondition = Preconditions {
-            uid: Some(uid.to_owned()),
-            resource_version: None,
-        };
+        let precondition = Preconditions { uid: Some(uid.to_owned()), resource_version: None };
         let params = DeleteParams::background().preconditions(precondition);
         match self.send(self.api::<K>().delete(name, &params)).await {
             Ok(_) => Ok(Answer::Done),
@@ -211,34 +164,20 @@ impl Caller<'_> {
     /// Changes the template in a dry run and looks whether the API server paused it.
     async fn prove(&self, workload: &str) -> Result<Answer, Error> {
         let probe = json!({"spec": {"template": {"metadata": {"annotations": {"sluice.dev/gate-probe": "dry-run"}}}}});
-        let params = PatchParams {
-            dry_run: true,
-            field_manager: Some(MANAGER.to_owned()),
-            ..PatchParams::default()
-        };
-        let answer = self
-            .send(self.api::<Deployment>().patch(workload, &params, &Patch::Merge(probe)))
-            .await?;
-        Ok(Answer::Gate {
-            held: answer.spec.and_then(|spec| spec.paused).unwrap_or(false),
-        })
+        let params = PatchParams { dry_run: true, field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
+        let answer = self.send(self.api::<Deployment>().patch(workload, &params, &Patch::Merge(probe))).await?;
+        Ok(Answer::Gate { held: answer.spec.and_then(|spec| spec.paused).unwrap_or(false) })
     }
 
     fn parsed<T: DeserializeOwned>(&self, value: Value) -> Result<T, Error> {
-        serde_json::from_value(value).map_err(|source| Error::Malformed {
-            write: self.write,
-            source,
-        })
+        serde_json::from_value(value).map_err(|source| Error::Malformed { write: self.write, source })
     }
 
     async fn send<T>(&self, call: impl Future<Output = Result<T, kube::Error>>) -> Result<T, Error> {
         match tokio::time::timeout(CALL_TIMEOUT, call).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(source)) if conflict(&source) => Err(Error::Conflict { write: self.write }),
-            Ok(Err(source)) => Err(Error::Refused {
-                write: self.write,
-                source: Box::new(source),
-            }),
+            Ok(Err(source)) => Err(Error::Refused { write: self.write, source: Box::new(source) }),
             Err(_) => Err(Error::Timeout { write: self.write }),
         }
     }

@@ -85,10 +85,7 @@ pub fn merge_conditions(before: &[Condition], now: Vec<Condition>) -> Vec<Condit
     now.into_iter()
         .filter(|new| !(new.type_.abnormal() && new.status != ConditionStatus::True))
         .map(|mut new| {
-            if let Some(old) = before
-                .iter()
-                .find(|old| old.type_ == new.type_ && old.status == new.status)
-            {
+            if let Some(old) = before.iter().find(|old| old.type_ == new.type_ && old.status == new.status) {
                 new.last_transition_time = old.last_transition_time;
             }
             new
@@ -114,10 +111,7 @@ mod tests {
     #[test]
     fn transition_time_moves_only_with_the_status() {
         let before = [condition(ConditionType::Ready, ConditionStatus::False, 1)];
-        let same = merge_conditions(
-            &before,
-            vec![condition(ConditionType::Ready, ConditionStatus::False, 9)],
-        );
+        let same = merge_conditions(&before, vec![condition(ConditionType::Ready, ConditionStatus::False, 9)]);
         assert_eq!(same[0].last_transition_time.as_second(), 1);
         let other = merge_conditions(&before, vec![condition(ConditionType::Ready, ConditionStatus::True, 9)]);
         assert_eq!(other[0].last_transition_time.as_second(), 9);

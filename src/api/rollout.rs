@@ -95,14 +95,7 @@ pub struct RolloutSpec {
 }
 
 fn default_waves() -> Vec<Wave> {
-    [1, 5, 25, 50]
-        .into_iter()
-        .map(|weight| Wave {
-            weight,
-            bake: default_bake(),
-            max_bake: None,
-        })
-        .collect()
+    [1, 5, 25, 50].into_iter().map(|weight| Wave { weight, bake: default_bake(), max_bake: None }).collect()
 }
 
 const fn default_progress_deadline() -> Duration {
@@ -157,7 +150,7 @@ pub struct Traffic {
     #[schemars(length(min = 1, max = 4))]
     #[x_kube(validation = Rule::new("self.all(r, self.exists_one(s, s.name == r.name))").message("traffic.routes: each route may be named once"))]
     pub routes: Vec<RouteRef>,
-    /// How long the canary's pods are kept after the last request was sent to them. Use at least the data plane's own delay.
+    /// How long the canary's pods are kept after the gateway accepted a route without them. Use at least the data plane's own delay.
     #[serde(default = "default_drain")]
     pub drain: Duration,
 }
@@ -197,7 +190,7 @@ pub struct Wave {
     /// The least time at this weight, counted from when the observed share of requests follows the weight. Evidence is needed as well.
     #[serde(default = "default_bake")]
     pub bake: Duration,
-    /// The most time to wait for evidence at this weight; after it the Rollout is Held and its owner told. Default: none.
+    /// The most time to wait at this weight for the share to follow, and then for evidence; after it the Rollout is Held, with an event that names the owner's contact. It goes on when evidence comes. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_bake: Option<Duration>,
 }
@@ -247,7 +240,7 @@ pub struct ProviderRef {
 #[x_kube(validation = Rule::new("has(self.errorRatio) != has(self.query)").message("analysis.signals: give exactly one of errorRatio and query"))]
 #[x_kube(validation = Rule::new("!has(self.consecutive) || !has(self.of) || self.consecutive <= self.of").message("analysis.signals: consecutive must not be larger than of"))]
 pub struct Signal {
-    /// Name of the signal, used in messages and metrics.
+    /// Name of the signal, used in messages and records.
     #[schemars(length(min = 1, max = 40), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
     pub name: String,
     /// Share of failed requests of the canary, from the data plane's own counters.
@@ -318,9 +311,7 @@ pub struct Query {
 impl Traffic {
     /// The name of the canary's Service.
     pub fn canary_service_name(&self) -> String {
-        self.canary_service
-            .clone()
-            .unwrap_or_else(|| super::names::canary(&self.stable_service))
+        self.canary_service.clone().unwrap_or_else(|| super::names::canary(&self.stable_service))
     }
 }
 

@@ -187,6 +187,9 @@ pub struct Run {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10))]
     pub signals: Vec<SignalState>,
+    /// Most restarts of a canary pod before it was given traffic; only what comes on top counts against it then.
+    #[serde(default)]
+    pub restarts_before: u32,
     /// How it ended or is about to end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,

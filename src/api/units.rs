@@ -56,17 +56,12 @@ impl FromStr for Duration {
     type Err = InvalidUnit;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let invalid = || InvalidUnit {
-            text: text.chars().take(40).collect(),
-            expected: DURATION_EXPECTED,
-        };
+        let invalid = || InvalidUnit { text: text.chars().take(40).collect(), expected: DURATION_EXPECTED };
         let mut rest = text;
         let mut total: u64 = 0;
         let mut parts = 0;
         while !rest.is_empty() {
-            let digits = rest
-                .len()
-                .saturating_sub(rest.trim_start_matches(|c: char| c.is_ascii_digit()).len());
+            let digits = rest.len().saturating_sub(rest.trim_start_matches(|c: char| c.is_ascii_digit()).len());
             let (number, tail) = rest.split_at_checked(digits).ok_or_else(invalid)?;
             if number.is_empty() || number.len() > 5 || parts == 4 {
                 return Err(invalid());
@@ -87,11 +82,7 @@ impl FromStr for Duration {
             parts = i32::saturating_add(parts, 1);
             rest = tail;
         }
-        if parts == 0 {
-            Err(invalid())
-        } else {
-            Ok(Self::from_millis(total))
-        }
+        if parts == 0 { Err(invalid()) } else { Ok(Self::from_millis(total)) }
     }
 }
 
@@ -134,10 +125,7 @@ impl FromStr for Percent {
     type Err = InvalidUnit;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let invalid = || InvalidUnit {
-            text: text.chars().take(40).collect(),
-            expected: PERCENT_EXPECTED,
-        };
+        let invalid = || InvalidUnit { text: text.chars().take(40).collect(), expected: PERCENT_EXPECTED };
         let number = text.strip_suffix('%').ok_or_else(invalid)?;
         let (whole, fraction) = number.split_once('.').map_or((number, None), |(w, f)| (w, Some(f)));
         let digits = |s: &str, most: usize| !s.is_empty() && s.len() <= most && s.bytes().all(|b| b.is_ascii_digit());
@@ -145,15 +133,9 @@ impl FromStr for Percent {
             return Err(invalid());
         }
         let whole: u32 = whole.parse().map_err(|_| invalid())?;
-        let fraction: u32 = format!("{:0<4}", fraction.unwrap_or_default())
-            .parse()
-            .map_err(|_| invalid())?;
+        let fraction: u32 = format!("{:0<4}", fraction.unwrap_or_default()).parse().map_err(|_| invalid())?;
         let millionths = whole.saturating_mul(10_000).saturating_add(fraction);
-        if millionths > 1_000_000 {
-            Err(invalid())
-        } else {
-            Ok(Self(millionths))
-        }
+        if millionths > 1_000_000 { Err(invalid()) } else { Ok(Self(millionths)) }
     }
 }
 
@@ -184,24 +166,14 @@ impl FromStr for Number {
     type Err = InvalidUnit;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let invalid = || InvalidUnit {
-            text: text.chars().take(40).collect(),
-            expected: NUMBER_EXPECTED,
-        };
+        let invalid = || InvalidUnit { text: text.chars().take(40).collect(), expected: NUMBER_EXPECTED };
         // `f64` also reads "inf", "nan" and "1."; the schema does not, so neither do we.
         let plain = text.starts_with(|c: char| c.is_ascii_digit() || c == '-') && text.len() <= 48;
         if !plain || !text.ends_with(|c: char| c.is_ascii_digit()) {
             return Err(invalid());
         }
         let value: f64 = text.parse().map_err(|_| invalid())?;
-        if value.is_finite() {
-            Ok(Self {
-                text: text.to_owned(),
-                value,
-            })
-        } else {
-            Err(invalid())
-        }
+        if value.is_finite() { Ok(Self { text: text.to_owned(), value }) } else { Err(invalid()) }
     }
 }
 
@@ -265,18 +237,7 @@ mod tests {
 
     #[test]
     fn what_is_no_duration_is_named() {
-        for text in [
-            "",
-            "10",
-            "m",
-            "1.5h",
-            "-5s",
-            "10x",
-            "1s1s1s1s1s",
-            "123456s",
-            "10 m",
-            "é",
-        ] {
+        for text in ["", "10", "m", "1.5h", "-5s", "10x", "1s1s1s1s1s", "123456s", "10 m", "é"] {
             let error = text.parse::<Duration>().unwrap_err().to_string();
             assert!(error.contains("is not a duration"), "{text}: {error}");
         }
@@ -284,13 +245,7 @@ mod tests {
 
     #[test]
     fn percentages_keep_four_places() {
-        for (text, ratio) in [
-            ("5%", 0.05),
-            ("0.1%", 0.001),
-            ("100%", 1.0),
-            ("0%", 0.0),
-            ("12.3456%", 0.123456),
-        ] {
+        for (text, ratio) in [("5%", 0.05), ("0.1%", 0.001), ("100%", 1.0), ("0%", 0.0), ("12.3456%", 0.123456)] {
             let percent: Percent = text.parse().unwrap();
             assert!((percent.ratio() - ratio).abs() < 1e-12, "{text}");
             assert_eq!(percent.to_string(), text);

@@ -25,13 +25,7 @@ fn varied<'a>(workload: &'a Workload, service: &'a BTreeMap<String, String>) -> 
     let common = workload.selector.keys().find(|key| service.contains_key(*key));
     match common {
         Some(key) => vec![key],
-        None => workload
-            .selector
-            .keys()
-            .take(1)
-            .chain(service.keys().take(1))
-            .map(String::as_str)
-            .collect(),
+        None => workload.selector.keys().take(1).chain(service.keys().take(1)).map(String::as_str).collect(),
     }
 }
 
@@ -55,19 +49,12 @@ pub(super) fn selects(selector: &BTreeMap<String, String>, labels: &BTreeMap<Str
 
 /// Which Rollout a pod of the canary belongs to; lets its events find their way.
 fn belonging(snapshot: &Snapshot) -> (&'static str, String) {
-    (
-        names::ROLLOUT_NAME_LABEL,
-        names::with_suffix(&snapshot.rollout.name, ""),
-    )
+    (names::ROLLOUT_NAME_LABEL, names::with_suffix(&snapshot.rollout.name, ""))
 }
 
 /// The canary Deployment.
 pub(super) fn deployment(snapshot: &Snapshot, workload: &Workload, template: &Value, replicas: u32) -> Value {
-    let service = snapshot
-        .stable_service
-        .as_ref()
-        .map(|service| service.selector.clone())
-        .unwrap_or_default();
+    let service = snapshot.stable_service.as_ref().map(|service| service.selector.clone()).unwrap_or_default();
     let labels = labels(workload, &service);
     let mut selector: BTreeMap<&str, &String> = BTreeMap::new();
     for key in workload.selector.keys().map(String::as_str).chain([names::ROLE_LABEL]) {

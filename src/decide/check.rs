@@ -9,35 +9,21 @@ use crate::api::{Outcome, Step};
 /// The first contradiction, if there is one.
 pub fn check(snapshot: &Snapshot, decision: &Decision) -> Result<(), String> {
     let run = decision.status.run.as_ref();
-    let approved = run
-        .filter(|run| run.step != Step::Done && run.outcome.is_none())
-        .map_or(0, |run| run.weight);
-    let most = run
-        .and_then(|run| run.wave.as_ref())
-        .and_then(|wave| snapshot.rollout.spec.waves.get(usize::from(wave.index)));
+    let approved = run.filter(|run| run.step != Step::Done && run.outcome.is_none()).map_or(0, |run| run.weight);
+    let most =
+        run.and_then(|run| run.wave.as_ref()).and_then(|wave| snapshot.rollout.spec.waves.get(usize::from(wave.index)));
     let stable = decision.status.stable.as_ref().map(|stable| stable.digest.as_str());
     if let (Some(run), Some(wave)) = (run, most)
         && run.outcome.is_none()
-        && snapshot
-            .rollout
-            .status
-            .run
-            .as_ref()
-            .is_none_or(|before| before.weight < run.weight)
+        && snapshot.rollout.status.run.as_ref().is_none_or(|before| before.weight < run.weight)
         && run.weight > wave.weight
     {
         return Err(format!("weight {} is above the wave's {}", run.weight, wave.weight));
     }
     for write in &decision.plan {
         match write {
-            Write::PatchRoute {
-                name,
-                weight: Some(weight),
-                ..
-            } if *weight > approved => {
-                return Err(format!(
-                    "HTTPRoute {name} would get {weight}%, approved are {approved}%"
-                ));
+            Write::PatchRoute { name, weight: Some(weight), .. } if *weight > approved => {
+                return Err(format!("HTTPRoute {name} would get {weight}%, approved are {approved}%"));
             }
             Write::OpenGate { workload, .. } => {
                 let template = snapshot.workload.as_ref().map(|workload| workload.digest.as_str());
@@ -46,17 +32,11 @@ pub fn check(snapshot: &Snapshot, decision: &Decision) -> Result<(), String> {
                 });
                 let known = stable.is_none() || stable == template;
                 if !promoting && !known {
-                    return Err(format!(
-                        "Deployment {workload} would roll to a template that is not proven"
-                    ));
+                    return Err(format!("Deployment {workload} would roll to a template that is not proven"));
                 }
             }
             Write::DeleteCanary { name, .. } => {
-                let leftover = snapshot
-                    .canary
-                    .as_ref()
-                    .zip(run)
-                    .is_some_and(|(c, run)| c.revision != run.revision);
+                let leftover = snapshot.canary.as_ref().zip(run).is_some_and(|(c, run)| c.revision != run.revision);
                 let drained = run.is_some_and(|run| run.step == Step::Closing && run.times.route_restored_at.is_some());
                 let unused = leftover && approved == 0;
                 if !(drained || unused) {
@@ -80,12 +60,8 @@ pub fn check(snapshot: &Snapshot, decision: &Decision) -> Result<(), String> {
             | Write::PatchRoute { .. } => {}
         }
     }
-    let taken_back = run.is_some_and(|run| {
-        matches!(
-            run.outcome,
-            Some(Outcome::RolledBack | Outcome::Aborted | Outcome::Superseded)
-        )
-    });
+    let taken_back = run
+        .is_some_and(|run| matches!(run.outcome, Some(Outcome::RolledBack | Outcome::Aborted | Outcome::Superseded)));
     if taken_back && run.is_some_and(|run| run.weight > 0) {
         return Err("an attempt that was taken back keeps a weight".to_owned());
     }

@@ -36,11 +36,7 @@ pub(super) fn revert(d: &mut Draft<'_>) {
                     resource_version: workload.resource_version.clone(),
                     template: names::without_template_hash(template.clone()),
                 });
-                d.progress(
-                    Phase::RollingBack,
-                    "Reverting",
-                    "putting the stable template back".to_owned(),
-                );
+                d.progress(Phase::RollingBack, "Reverting", "putting the stable template back".to_owned());
             }
             _ => d.stuck(
                 "StableTemplateMissing",
@@ -62,10 +58,7 @@ pub(super) fn revert(d: &mut Draft<'_>) {
         d.progress(
             Phase::RollingBack,
             "Reverting",
-            format!(
-                "rolling back: {} of {} pods run the stable version",
-                workload.updated, workload.replicas
-            ),
+            format!("rolling back: {} of {} pods run the stable version", workload.updated, workload.replicas),
         );
     } else {
         // Someone applied yet another template: it waits behind the gate and gets a run of its own.
@@ -122,11 +115,7 @@ fn weight_zero(d: &mut Draft<'_>, run: &Run) -> bool {
             if run.times.weight_zero_at.is_none() || weights::present_share(route, &traffic.stable_service, &canary) > 0
             {
                 settled = false;
-                d.plan.push(Write::PatchRoute {
-                    name,
-                    weight: Some(0),
-                    patch,
-                });
+                d.plan.push(Write::PatchRoute { name, weight: Some(0), patch });
             }
         }
     }
@@ -139,11 +128,7 @@ fn weight_zero(d: &mut Draft<'_>, run: &Run) -> bool {
         && let Some(run) = d.status.run.as_mut()
     {
         run.times.weight_zero_at = Some(now);
-        let took = run
-            .times
-            .verdict_at
-            .map(|verdict| human(elapsed(now, verdict)))
-            .unwrap_or_default();
+        let took = run.times.verdict_at.map(|verdict| human(elapsed(now, verdict))).unwrap_or_default();
         if run.times.exposed_at.is_some() {
             if let Some(summary) = run.summary.as_mut() {
                 summary.push_str(&format!(", weight 0 in {took}"));
@@ -172,10 +157,7 @@ fn counted(d: &mut Draft<'_>) -> bool {
     }
     verdict::assess(s, provider, run);
     let enough = times(provider.scrape_interval, 2).min(LAST_COUNTS);
-    let seen = run
-        .traffic
-        .until
-        .is_some_and(|until| until > zero_at && elapsed(until, zero_at) >= enough);
+    let seen = run.traffic.until.is_some_and(|until| until > zero_at && elapsed(until, zero_at) >= enough);
     seen || d.passed(zero_at, LAST_COUNTS)
 }
 
@@ -193,11 +175,7 @@ fn restore(d: &mut Draft<'_>) -> Option<jiff::Timestamp> {
         match weights::towards(route, backup, &traffic.stable_service, &canary, None) {
             RouteState::Needs(patch) => {
                 settled = false;
-                d.plan.push(Write::PatchRoute {
-                    name: route.name.clone(),
-                    weight: None,
-                    patch,
-                });
+                d.plan.push(Write::PatchRoute { name: route.name.clone(), weight: None, patch });
             }
             RouteState::Settled => {
                 // A gateway that does not answer any more must not keep the canary alive for ever.
@@ -224,17 +202,11 @@ fn remove(d: &mut Draft<'_>) -> bool {
     let mut gone = d.s.live;
     if let Some(canary) = d.s.canary.as_ref().filter(|canary| canary.ours) {
         gone = false;
-        d.plan.push(Write::DeleteCanary {
-            name: canary.name.clone(),
-            uid: canary.uid.clone(),
-        });
+        d.plan.push(Write::DeleteCanary { name: canary.name.clone(), uid: canary.uid.clone() });
     }
     if let Some(service) = d.s.canary_service.as_ref().filter(|service| service.ours) {
         gone = false;
-        d.plan.push(Write::DeleteService {
-            name: service.name.clone(),
-            uid: service.uid.clone(),
-        });
+        d.plan.push(Write::DeleteService { name: service.name.clone(), uid: service.uid.clone() });
     }
     if !gone {
         d.wake_in(RETRY);
@@ -257,11 +229,7 @@ fn finish(d: &mut Draft<'_>) {
     }
     d.records.extend(rework);
     record(d, &run);
-    d.progress(
-        Phase::Settling,
-        "Recording",
-        format!("{}; recording", run.summary.unwrap_or_default()),
-    );
+    d.progress(Phase::Settling, "Recording", format!("{}; recording", run.summary.unwrap_or_default()));
 }
 
 /// Plans the Release as far as it is known.
@@ -278,15 +246,10 @@ pub(super) fn record(d: &mut Draft<'_>, run: &Run) {
         owner: rollout.spec.owner.clone(),
         remediates: run.remediates.clone(),
     };
-    let ended = run.times.ended_at.is_some();
-    let status = ReleaseStatus {
-        outcome: run.outcome.filter(|_| ended),
-        reason: run.reason.clone().filter(|_| ended),
-        message: if ended {
-            run.summary.clone().unwrap_or_default()
-        } else {
-            "in progress".to_owned()
-        },
+    let status = run.times.ended_at.map(|_| ReleaseStatus {
+        outcome: run.outcome,
+        reason: run.reason.clone(),
+        message: run.summary.clone().unwrap_or_default(),
         exposure: Exposure {
             max_weight: run.max_weight,
             requests: run.traffic.run.canary_requests,
@@ -294,12 +257,8 @@ pub(super) fn record(d: &mut Draft<'_>, run: &Run) {
         },
         times: run.times.clone(),
         timeline: run.timeline.clone(),
-    };
-    d.records.push(Record::Release {
-        name: run.release.clone(),
-        spec: Box::new(spec),
-        status: Box::new(status),
     });
+    d.records.push(Record::Release { name: run.release.clone(), spec: Box::new(spec), status: status.map(Box::new) });
 }
 
 /// The ReworkEvent of a run that users met and that was taken back.
@@ -316,7 +275,7 @@ fn rework(d: &Draft<'_>, run: &Run) -> Option<Record> {
         trigger: run.trigger.unwrap_or(Trigger::Automatic),
         reason: run.reason.clone().unwrap_or_default(),
         message: format!(
-            "{}; {} of {} canary requests failed ({})",
+            "{}; in all {} of {} canary requests failed ({})",
             run.summary.clone().unwrap_or_default(),
             grouped(tally.canary_errors),
             grouped(tally.canary_requests),
@@ -330,8 +289,5 @@ fn rework(d: &Draft<'_>, run: &Run) -> Option<Record> {
         detect_seconds: elapsed(verdict_at, exposed_at).as_secs_f64(),
         act_seconds: elapsed(weight_zero_at, verdict_at).as_secs_f64(),
     };
-    Some(Record::Rework {
-        name: run.release.clone(),
-        spec: Box::new(spec),
-    })
+    Some(Record::Rework { name: run.release.clone(), spec: Box::new(spec) })
 }

@@ -86,12 +86,7 @@ impl<'a> Draft<'a> {
 
     /// Says how the Rollout stands. The last word of a pass counts.
     pub(super) fn say(&mut self, standing: Standing, phase: Phase, reason: &str, message: String) {
-        self.word = Word {
-            standing,
-            phase,
-            reason: reason.to_owned(),
-            message,
-        };
+        self.word = Word { standing, phase, reason: reason.to_owned(), message };
     }
 
     /// Work goes on.
@@ -126,13 +121,7 @@ impl<'a> Draft<'a> {
 
     /// Publishes an event that does not belong to a run. `key` makes it unique among those of this Rollout.
     pub(super) fn notify(&mut self, severity: Severity, key: String, reason: &str, action: &'static str, note: String) {
-        self.events.push(Notice {
-            key,
-            severity,
-            reason: reason.to_owned(),
-            action,
-            note,
-        });
+        self.events.push(Notice { key, severity, reason: reason.to_owned(), action, note });
     }
 
     /// Writes an entry of the run's timeline, and the event that belongs to it.
@@ -143,11 +132,7 @@ impl<'a> Draft<'a> {
             return;
         }
         let key = format!("{}.{}", run.release, run.timeline.len());
-        run.timeline.push(TimelineEntry {
-            at: now,
-            reason: reason.to_owned(),
-            message: message.clone(),
-        });
+        run.timeline.push(TimelineEntry { at: now, reason: reason.to_owned(), message: message.clone() });
         self.notify(severity, key, reason, action, message);
     }
 
@@ -168,14 +153,7 @@ impl<'a> Draft<'a> {
         if run.outcome.is_some() {
             return;
         }
-        let End {
-            outcome,
-            trigger,
-            reason,
-            summary,
-            signal,
-            sample_at,
-        } = end;
+        let End { outcome, trigger, reason, summary, signal, sample_at } = end;
         let outcome = match outcome {
             Outcome::RolledBack if run.times.exposed_at.is_none() => Outcome::FailedBeforeExposure,
             Outcome::RolledBack
@@ -199,14 +177,10 @@ impl<'a> Draft<'a> {
             self.status.rejected.push(revision.clone());
             let extra = self.status.rejected.len().saturating_sub(20);
             self.status.rejected.drain(..extra);
-            self.status.last_rollback = Some(LastRollback {
-                at: now,
-                trigger,
-                reason: reason.to_owned(),
-                release,
-                revision,
-            });
-            self.status.verdict = VerdictWord::Harm;
+            self.status.last_rollback =
+                Some(LastRollback { at: now, trigger, reason: reason.to_owned(), release, revision });
+            // Without a single request there was nothing to judge.
+            self.status.verdict = if outcome == Outcome::RolledBack { VerdictWord::Harm } else { VerdictWord::None };
         }
         if outcome == Outcome::RolledBack {
             self.status.rollbacks = self.status.rollbacks.saturating_add(1);
@@ -229,10 +203,7 @@ impl<'a> Draft<'a> {
             let target = &self.s.rollout.spec.target_ref.name;
             self.stuck(
                 "TargetMissing",
-                format!(
-                    "Deployment {target} does not exist in namespace {}; waiting for it",
-                    self.s.rollout.namespace
-                ),
+                format!("Deployment {target} does not exist in namespace {}; waiting for it", self.s.rollout.namespace),
             );
         }
         workload
@@ -278,14 +249,7 @@ impl End {
 
     /// Ended because a person wants something else.
     pub(super) fn by_person(outcome: Outcome, reason: &'static str, summary: String) -> Self {
-        Self {
-            outcome,
-            trigger: Trigger::Manual,
-            reason,
-            summary,
-            signal: None,
-            sample_at: None,
-        }
+        Self { outcome, trigger: Trigger::Manual, reason, summary, signal: None, sample_at: None }
     }
 }
 

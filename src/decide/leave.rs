@@ -10,46 +10,33 @@ pub(super) fn leave(d: &mut Draft<'_>) {
     if !d.s.rollout.finalizer {
         return;
     }
-    d.progress(
-        Phase::Leaving,
-        "Leaving",
-        "putting traffic back and removing the canary".to_owned(),
-    );
+    d.progress(Phase::Leaving, "Leaving", "putting traffic back and removing the canary".to_owned());
+    let governed = d.s.workload.as_ref().filter(|w| w.governed_by.as_ref() == Some(&d.s.rollout.name));
     if d.s.rollout.abandon {
+        // The label goes all the same: nobody else may take it off, and it would keep the gate closed for ever.
+        if let Some(workload) = governed {
+            let (workload, resource_version) = (workload.name.clone(), workload.resource_version.clone());
+            d.plan.push(Write::Unlabel { workload, resource_version });
+        }
         d.plan.push(Write::RemoveFinalizer);
         return;
     }
     if d.active().is_some() {
-        d.end(End::by_person(
-            Outcome::Aborted,
-            "RolloutDeleted",
-            "the Rollout was deleted during the run".to_owned(),
-        ));
+        d.end(End::by_person(Outcome::Aborted, "RolloutDeleted", "the Rollout was deleted during the run".to_owned()));
         run::advance(d);
         if d.active().is_some_and(|run| run.step != Step::Done) {
             d.word.phase = Phase::Leaving;
             return;
         }
     }
-    let governed =
-        d.s.workload
-            .as_ref()
-            .filter(|w| w.governed_by.as_ref() == Some(&d.s.rollout.name));
     let Some(workload) = governed else {
         d.plan.push(Write::RemoveFinalizer);
         return;
     };
-    let proven = d
-        .status
-        .stable
-        .as_ref()
-        .is_some_and(|stable| stable.digest == workload.digest);
+    let proven = d.status.stable.as_ref().is_some_and(|stable| stable.digest == workload.digest);
     let (name, resource_version) = (workload.name.clone(), workload.resource_version.clone());
     if workload.paused && proven {
-        d.plan.push(Write::OpenGate {
-            workload: name,
-            resource_version,
-        });
+        d.plan.push(Write::OpenGate { workload: name, resource_version });
         return;
     }
     if workload.paused {
@@ -64,8 +51,5 @@ pub(super) fn leave(d: &mut Draft<'_>) {
             ),
         );
     }
-    d.plan.push(Write::Unlabel {
-        workload: name,
-        resource_version,
-    });
+    d.plan.push(Write::Unlabel { workload: name, resource_version });
 }

@@ -61,6 +61,7 @@ pub fn decide(snapshot: &Snapshot) -> Decision {
     {
         closing::record(&mut draft, &run);
     }
+    report::tell_of_waiting(&mut draft);
     report::conclude(&mut draft);
     finish(draft)
 }
@@ -81,24 +82,9 @@ fn finish(draft: Draft<'_>) -> Decision {
         .and_then(|run| snapshot.rollout.spec.waves.get(usize::from(run.wave.as_ref()?.index)))
         .map_or(Duration::from_secs(20), |wave| wave.bake);
     let refresh = Duration::from_millis(bake.as_millis().unsigned_abs().wrapping_div(4).clamp(3_000, 300_000));
-    let Draft {
-        status,
-        plan,
-        records,
-        events,
-        ..
-    } = draft;
+    let Draft { status, plan, records, events, .. } = draft;
     let material = substance(&status) != substance(&snapshot.rollout.status);
-    Decision {
-        status,
-        material,
-        refresh,
-        plan,
-        records,
-        events,
-        measure,
-        next_check,
-    }
+    Decision { status, material, refresh, plan, records, events, measure, next_check }
 }
 
 /// The status without words and counts that are derived again on every pass.

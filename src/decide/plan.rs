@@ -144,8 +144,8 @@ pub enum Record {
         name: String,
         /// What was tried.
         spec: Box<ReleaseSpec>,
-        /// What happened.
-        status: Box<ReleaseStatus>,
+        /// What happened, once it has ended.
+        status: Option<Box<ReleaseStatus>>,
     },
     /// The ReworkEvent of the run. Written again, it changes nothing.
     Rework {

@@ -19,19 +19,11 @@ pub(super) struct Refusal {
 }
 
 fn refuse(reason: &'static str, message: String) -> Refusal {
-    Refusal {
-        reason,
-        message,
-        needs_person: true,
-    }
+    Refusal { reason, message, needs_person: true }
 }
 
 fn wait(reason: &'static str, message: String) -> Refusal {
-    Refusal {
-        reason,
-        message,
-        needs_person: false,
-    }
+    Refusal { reason, message, needs_person: false }
 }
 
 /// What the spec names and what it says, checked also at rest, so that a mistake shows before the first release.
@@ -40,10 +32,7 @@ pub(super) fn references(s: &Snapshot) -> Result<(), Refusal> {
     for signal in &spec.analysis.signals {
         if let Some(query) = &signal.query {
             queries::render(s, &query.promql).map_err(|why| {
-                refuse(
-                    "InvalidSpec",
-                    format!("spec.analysis.signals[{}].query.promql: {why}", signal.name),
-                )
+                refuse("InvalidSpec", format!("spec.analysis.signals[{}].query.promql: {why}", signal.name))
             })?;
         }
     }
@@ -58,10 +47,7 @@ pub(super) fn references(s: &Snapshot) -> Result<(), Refusal> {
         if !s.routes.iter().any(|route| route.name == named.name) {
             return Err(refuse(
                 "RouteMissing",
-                format!(
-                    "spec.traffic.routes: HTTPRoute {} does not exist in namespace {namespace}",
-                    named.name
-                ),
+                format!("spec.traffic.routes: HTTPRoute {} does not exist in namespace {namespace}", named.name),
             ));
         }
     }
@@ -86,10 +72,7 @@ pub(super) fn workload(s: &Snapshot, workload: &Workload) -> Result<(), Refusal>
     if workload.selector_expressions || workload.selector.is_empty() {
         return Err(refuse(
             "SelectorUnsupported",
-            format!(
-                "Deployment {}: spec.selector must consist of matchLabels only",
-                workload.name
-            ),
+            format!("Deployment {}: spec.selector must consist of matchLabels only", workload.name),
         ));
     }
     if let Some(service) = &s.stable_service {
@@ -104,19 +87,13 @@ pub(super) fn workload(s: &Snapshot, workload: &Workload) -> Result<(), Refusal>
             ));
         }
         if canary::selects(&workload.selector, &labels) {
-            return Err(refuse(
-                "LabelsLeak",
-                format!("Deployment {} would select the canary's pods", workload.name),
-            ));
+            return Err(refuse("LabelsLeak", format!("Deployment {} would select the canary's pods", workload.name)));
         }
     }
     if let Some(taken) = s.canary.as_ref().filter(|canary| !canary.ours) {
         return Err(refuse(
             "NameTaken",
-            format!(
-                "Deployment {} exists and was not made by this Rollout; rename or delete it",
-                taken.name
-            ),
+            format!("Deployment {} exists and was not made by this Rollout; rename or delete it", taken.name),
         ));
     }
     if let Some(taken) = s.canary_service.as_ref().filter(|service| !service.ours) {
@@ -153,13 +130,7 @@ pub(super) fn analysis(s: &Snapshot) -> Result<String, Refusal> {
     let Some(provider) = &s.provider else {
         return Ok(String::new());
     };
-    let counted = s
-        .rollout
-        .spec
-        .analysis
-        .signals
-        .iter()
-        .any(|signal| signal.error_ratio.is_some());
+    let counted = s.rollout.spec.analysis.signals.iter().any(|signal| signal.error_ratio.is_some());
     let ask = match queries::traffic(s) {
         Ok(ask) => ask,
         Err(why) if counted => return Err(refuse("DataPlaneUnsupported", why)),
@@ -169,16 +140,10 @@ pub(super) fn analysis(s: &Snapshot) -> Result<String, Refusal> {
         return Ok("only queries are judged".to_owned());
     }
     let Some(reading) = reading(s, provider, &ask) else {
-        return Err(wait(
-            "AwaitingFirstSample",
-            format!("asking MetricsProvider {} about stable", provider.name),
-        ));
+        return Err(wait("AwaitingFirstSample", format!("asking MetricsProvider {} about stable", provider.name)));
     };
     if let Some(failure) = &reading.failure {
-        return Err(wait(
-            failure.class.reason(),
-            format!("MetricsProvider {}: {}", provider.name, failure.text),
-        ));
+        return Err(wait(failure.class.reason(), format!("MetricsProvider {}: {}", provider.name, failure.text)));
     }
     let stable = &s.rollout.spec.traffic.stable_service;
     if reading.series.iter().all(|series| series.samples.is_empty()) {
@@ -191,8 +156,5 @@ pub(super) fn analysis(s: &Snapshot) -> Result<String, Refusal> {
             ),
         ));
     }
-    Ok(format!(
-        "request counters of Service {stable} are read from MetricsProvider {}",
-        provider.name
-    ))
+    Ok(format!("request counters of Service {stable} are read from MetricsProvider {}", provider.name))
 }

@@ -47,11 +47,7 @@ fn names(label: &str, namespace: &str, service: &str) -> bool {
 /// The question for the request counters of both versions, or why the data plane in front cannot answer it.
 pub(super) fn traffic(snapshot: &Snapshot) -> Result<Ask, String> {
     let spec = &snapshot.rollout.spec;
-    let auto = spec
-        .analysis
-        .signals
-        .iter()
-        .all(|s| s.error_ratio.as_ref().is_none_or(|e| e.source == Source::Auto));
+    let auto = spec.analysis.signals.iter().all(|s| s.error_ratio.as_ref().is_none_or(|e| e.source == Source::Auto));
     if auto {
         for route in &snapshot.routes {
             if let Some(parent) = route.parents.iter().find(|parent| parent.controller != TRAEFIK) {
@@ -70,40 +66,22 @@ pub(super) fn traffic(snapshot: &Snapshot) -> Result<Ask, String> {
         "httproute-{namespace}-({})-.*-svc-{namespace}-({stable}|{canary})-[0-9]+@kubernetesgateway",
         routes.join("|")
     );
-    Ok(Ask::Counter(format!(
-        "traefik_service_requests_total{{service=~\"{}\"}}",
-        quoted(&pattern)
-    )))
+    Ok(Ask::Counter(format!("traefik_service_requests_total{{service=~\"{}\"}}", quoted(&pattern))))
 }
 
 /// The variables that a user's query may name.
-const VARIABLES: [&str; 7] = [
-    "namespace",
-    "workload",
-    "canaryPods",
-    "stablePods",
-    "canaryService",
-    "stableService",
-    "interval",
-];
+const VARIABLES: [&str; 7] =
+    ["namespace", "workload", "canaryPods", "stablePods", "canaryService", "stableService", "interval"];
 
 /// The user's query with its variables filled in, or the variable that is not known.
 pub(super) fn render(snapshot: &Snapshot, promql: &str) -> Result<String, String> {
     let spec = &snapshot.rollout.spec;
-    let stable_set = snapshot
-        .rollout
-        .status
-        .stable
-        .as_ref()
-        .map_or("", |stable| stable.replica_set.as_str());
+    let stable_set = snapshot.rollout.status.stable.as_ref().map_or("", |stable| stable.replica_set.as_str());
     let value = |name: &str| -> Option<String> {
         Some(match name {
             "namespace" => quoted(&snapshot.rollout.namespace),
             "workload" => quoted(&spec.target_ref.name),
-            "canaryPods" => quoted(&format!(
-                "{}-[a-z0-9]+-[a-z0-9]+",
-                regex(&super::canary::name(snapshot))
-            )),
+            "canaryPods" => quoted(&format!("{}-[a-z0-9]+-[a-z0-9]+", regex(&super::canary::name(snapshot)))),
             "stablePods" => quoted(&format!("{}-[a-z0-9]+", regex(stable_set))),
             "canaryService" => quoted(&spec.traffic.canary_service_name()),
             "stableService" => quoted(&spec.traffic.stable_service),
@@ -114,9 +92,7 @@ pub(super) fn render(snapshot: &Snapshot, promql: &str) -> Result<String, String
     let mut rendered = String::with_capacity(promql.len());
     let mut rest = promql;
     while let Some((head, tail)) = rest.split_once("{{") {
-        let (name, tail) = tail
-            .split_once("}}")
-            .ok_or_else(|| "a variable is not closed with }}".to_owned())?;
+        let (name, tail) = tail.split_once("}}").ok_or_else(|| "a variable is not closed with }}".to_owned())?;
         let name = name.trim();
         let filled = value(name).ok_or_else(|| {
             format!(
@@ -143,12 +119,7 @@ pub(super) fn due(snapshot: &Snapshot, provider: &Provider, run: &Run) -> Vec<Me
         Step::Done => return Vec::new(),
     };
     let every = snapshot.rollout.spec.analysis.interval.max(provider.scrape_interval);
-    let measurement = |ask, since| Measurement {
-        provider: provider.clone(),
-        ask,
-        every,
-        since,
-    };
+    let measurement = |ask, since| Measurement { provider: provider.clone(), ask, every, since };
     let began = run.times.exposed_at.unwrap_or(run.step_at);
     let mut due = Vec::new();
     if let Ok(ask) = traffic(snapshot) {
@@ -211,11 +182,7 @@ mod tests {
         assert!(names(label, "demo", "shop"));
         assert!(!names(label, "demo", "hop"));
         assert!(!names(label, "emo", "shop"));
-        assert!(!names(
-            "httproute-demo-shop-ep-web-svc-demo-shop-canary-1",
-            "demo",
-            "shop"
-        ));
+        assert!(!names("httproute-demo-shop-ep-web-svc-demo-shop-canary-1", "demo", "shop"));
         assert!(!names("shop", "demo", "shop"));
     }
 }

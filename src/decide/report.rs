@@ -1,19 +1,27 @@
 //! How a Rollout stands, as status fields and conditions (kstatus and `kubectl wait` read these).
 
 use super::draft::{Draft, Standing, Word};
+use super::plan::Severity;
 use crate::api::{Condition, ConditionStatus, ConditionType, Outcome, Phase, Step, VerdictWord, merge_conditions};
 
 /// The longest message; the API server takes no longer one in a condition.
 const LONGEST: usize = 1000;
 
+/// An event when something begins to need a person, or a wave begins to be held: conditions are seen only by those
+/// who look.
+pub(super) fn tell_of_waiting(d: &mut Draft<'_>) {
+    let Word { standing, phase, reason, message } = d.word.clone();
+    let before = d.s.rollout.status.conditions.iter().find(|condition| condition.type_ == ConditionType::Ready);
+    let news = before.is_none_or(|before| before.reason != reason);
+    if news && (standing == Standing::Stuck || phase == Phase::Held) {
+        let key = format!("{reason}.{}", d.s.now.as_millisecond());
+        d.notify(Severity::Warning, key, &reason, "Wait", message);
+    }
+}
+
 /// Writes the last word of the pass into the status.
 pub(super) fn conclude(d: &mut Draft<'_>) {
-    let Word {
-        standing,
-        phase,
-        reason,
-        mut message,
-    } = d.word.clone();
+    let Word { standing, phase, reason, mut message } = d.word.clone();
     if let Some(error) = &d.s.last_error {
         message = format!("{message}; the last write failed and is tried again: {error}");
     }
@@ -24,11 +32,10 @@ pub(super) fn conclude(d: &mut Draft<'_>) {
     status.phase = phase;
     status.message.clone_from(&message);
     (status.wave, status.weight) = match &status.run {
+        // At rest on another version than the one last tried there is no wave to speak of.
+        Some(_) if phase == Phase::Stable => (String::new(), String::new()),
         Some(run) => {
-            let wave = run
-                .wave
-                .as_ref()
-                .map_or(0, |wave| usize::from(wave.index).saturating_add(1));
+            let wave = run.wave.as_ref().map_or(0, |wave| usize::from(wave.index).saturating_add(1));
             (format!("{wave}/{waves}"), format!("{}%", run.weight))
         }
         None => (String::new(), String::new()),
@@ -48,21 +55,13 @@ pub(super) fn conclude(d: &mut Draft<'_>) {
     use ConditionStatus::{False, True, Unknown};
     let ready = if standing == Standing::Resting { True } else { False };
     let going = if standing == Standing::Progressing { True } else { False };
-    let stalled = if matches!(standing, Standing::Stuck | Standing::TakenBack) {
-        True
-    } else {
-        False
-    };
+    let stalled = if matches!(standing, Standing::Stuck | Standing::TakenBack) { True } else { False };
     let mut conditions = vec![
         condition(ConditionType::Ready, ready, &reason, &message),
         condition(ConditionType::Reconciling, going, &reason, &message),
         condition(ConditionType::Stalled, stalled, &reason, &message),
     ];
-    let ended = status
-        .run
-        .as_ref()
-        .filter(|run| run.step == Step::Done)
-        .and_then(|run| Some((run, run.outcome?)));
+    let ended = status.run.as_ref().filter(|run| run.step == Step::Done).and_then(|run| Some((run, run.outcome?)));
     conditions.push(match ended {
         Some((run, outcome)) if !active => condition(
             ConditionType::Complete,
@@ -73,12 +72,7 @@ pub(super) fn conclude(d: &mut Draft<'_>) {
         _ if status.run.is_some() => {
             condition(ConditionType::Complete, False, "InProgress", "a release is in progress")
         }
-        _ => condition(
-            ConditionType::Complete,
-            False,
-            "NoReleaseYet",
-            "no release has been attempted yet",
-        ),
+        _ => condition(ConditionType::Complete, False, "NoReleaseYet", "no release has been attempted yet"),
     });
     conditions.push(match (&d.bypassed, status.gate_proven_at, &d.s.gate) {
         (Some(message), _, _) => condition(ConditionType::Gated, False, "Bypassed", message),
@@ -94,18 +88,9 @@ pub(super) fn conclude(d: &mut Draft<'_>) {
             "PolicyMissing",
             "a dry run showed that a new template would roll at once; install the policies of deploy/policies.yaml",
         ),
-        (None, None, _) => condition(
-            ConditionType::Gated,
-            Unknown,
-            "NotProvenYet",
-            "the gate has not been tried yet",
-        ),
+        (None, None, _) => condition(ConditionType::Gated, Unknown, "NotProvenYet", "the gate has not been tried yet"),
     });
-    let before = status
-        .conditions
-        .iter()
-        .find(|c| c.type_ == ConditionType::AnalysisReady)
-        .cloned();
+    let before = status.conditions.iter().find(|c| c.type_ == ConditionType::AnalysisReady).cloned();
     conditions.push(match (&d.analysis, before) {
         (Some(word), _) => {
             let ready = if word.ready { True } else { False };
@@ -120,12 +105,7 @@ pub(super) fn conclude(d: &mut Draft<'_>) {
         ),
     });
     status.conditions = merge_conditions(&status.conditions, conditions);
-    if phase == Phase::Promoted
-        && status
-            .run
-            .as_ref()
-            .is_some_and(|run| run.outcome == Some(Outcome::Promoted))
-    {
+    if phase == Phase::Promoted && status.run.as_ref().is_some_and(|run| run.outcome == Some(Outcome::Promoted)) {
         status.verdict = VerdictWord::Safe;
     }
 }

@@ -16,23 +16,13 @@ const PROOF_RETRY: Duration = Duration::from_secs(15);
 pub(super) fn at_rest(d: &mut Draft<'_>) -> bool {
     let Some(workload) = d.workload() else { return false };
     if let Some(rival) = &d.s.rollout.rival {
-        let message = format!(
-            "Deployment {} is governed by the older Rollout {rival}; delete one of them",
-            workload.name
-        );
+        let message =
+            format!("Deployment {} is governed by the older Rollout {rival}; delete one of them", workload.name);
         d.stuck("AlreadyGoverned", message);
         return false;
     }
-    if let Some(other) = workload
-        .governed_by
-        .as_ref()
-        .filter(|other| **other != d.s.rollout.name)
-    {
-        let message = format!(
-            "Deployment {} carries the label {}={other}",
-            workload.name,
-            names::ROLLOUT_LABEL
-        );
+    if let Some(other) = workload.governed_by.as_ref().filter(|other| **other != d.s.rollout.name) {
+        let message = format!("Deployment {} carries the label {}={other}", workload.name, names::ROLLOUT_LABEL);
         d.stuck("AlreadyGoverned", message);
         return false;
     }
@@ -47,11 +37,7 @@ pub(super) fn at_rest(d: &mut Draft<'_>) -> bool {
         d.progress(
             Phase::Adopting,
             "Adopting",
-            format!(
-                "putting the label {} on Deployment {}",
-                names::ROLLOUT_LABEL,
-                workload.name
-            ),
+            format!("putting the label {} on Deployment {}", names::ROLLOUT_LABEL, workload.name),
         );
         return false;
     }
@@ -60,11 +46,7 @@ pub(super) fn at_rest(d: &mut Draft<'_>) -> bool {
         settle(d, workload, proven);
         return false;
     }
-    if workload.paused {
-        held_back(d, workload, &stable)
-    } else {
-        rolled_past(d, workload)
-    }
+    if workload.paused { held_back(d, workload, &stable) } else { rolled_past(d, workload) }
 }
 
 /// The proven version; found when it is not known yet.
@@ -85,20 +67,14 @@ fn stable(d: &mut Draft<'_>, workload: &Workload) -> Option<Revision> {
         None
     };
     if let Some(set) = found {
-        let stable = Revision {
-            digest: set.digest.clone(),
-            replica_set: set.name.clone(),
-        };
+        let stable = Revision { digest: set.digest.clone(), replica_set: set.name.clone() };
         d.status.stable = Some(stable.clone());
         d.notify(
             Severity::Normal,
             format!("adopted.{}", names::short(&stable.digest)),
             "Adopted",
             "Adopt",
-            format!(
-                "Deployment {} runs {} on {} pods; it is taken as stable",
-                workload.name, set.name, set.replicas
-            ),
+            format!("Deployment {} runs {} on {} pods; it is taken as stable", workload.name, set.name, set.replicas),
         );
         return Some(stable);
     }
@@ -123,10 +99,7 @@ fn stable(d: &mut Draft<'_>, workload: &Workload) -> Option<Revision> {
     } else if workload.paused {
         d.stuck(
             "Paused",
-            format!(
-                "Deployment {} is paused and no single version serves it ({ready}); resume it",
-                workload.name
-            ),
+            format!("Deployment {} is paused and no single version serves it ({ready}); resume it", workload.name),
         );
     } else {
         d.progress(
@@ -145,15 +118,10 @@ fn prove(d: &mut Draft<'_>, workload: &Workload) -> bool {
         d.status.gate_proven_at = proof.held.then_some(proof.at);
     }
     let lasts = d.status.gate_proven_at.is_some_and(|at| elapsed(now, at) < PROOF_LASTS);
-    let tried =
-        d.s.gate
-            .as_ref()
-            .is_some_and(|proof| !proof.held && elapsed(now, proof.at) < PROOF_RETRY);
+    let tried = d.s.gate.as_ref().is_some_and(|proof| !proof.held && elapsed(now, proof.at) < PROOF_RETRY);
     // A workload that is paused already would prove nothing.
     if !lasts && !tried && !workload.paused {
-        d.plan.push(Write::ProveGate {
-            workload: workload.name.clone(),
-        });
+        d.plan.push(Write::ProveGate { workload: workload.name.clone() });
     }
     if let Some(at) = d.status.gate_proven_at {
         d.passed(at, PROOF_LASTS);
@@ -172,10 +140,7 @@ fn settle(d: &mut Draft<'_>, workload: &Workload, proven: bool) {
             resource_version: workload.resource_version.clone(),
         });
     }
-    let current =
-        d.s.replica_sets
-            .iter()
-            .find(|set| set.digest == workload.digest && set.replicas > 0);
+    let current = d.s.replica_sets.iter().find(|set| set.digest == workload.digest && set.replicas > 0);
     if let (Some(stable), Some(set)) = (d.status.stable.as_mut(), current) {
         stable.replica_set.clone_from(&set.name);
     }
@@ -185,23 +150,14 @@ fn settle(d: &mut Draft<'_>, workload: &Workload, proven: bool) {
     if !proven {
         let tried = d.s.gate.as_ref().is_some_and(|proof| !proof.held);
         let (reason, message) = if tried {
-            (
-                "GateNotHolding",
-                "a new template would roll at once: install the policies of deploy/policies.yaml",
-            )
+            ("GateNotHolding", "a new template would roll at once: install the policies of deploy/policies.yaml")
         } else {
-            (
-                "ProvingGate",
-                "proving by a dry run that the API server holds a new template back",
-            )
+            ("ProvingGate", "proving by a dry run that the API server holds a new template back")
         };
         return d.progress(Phase::Adopting, reason, message.to_owned());
     }
-    let promoted = d
-        .status
-        .run
-        .as_ref()
-        .filter(|run| run.outcome == Some(Outcome::Promoted) && run.revision == workload.digest);
+    let promoted =
+        d.status.run.as_ref().filter(|run| run.outcome == Some(Outcome::Promoted) && run.revision == workload.digest);
     let (phase, reason, message) = match promoted {
         Some(run) => (Phase::Promoted, "Promoted", run.summary.clone().unwrap_or_default()),
         None => (
@@ -224,9 +180,7 @@ fn held_back(d: &mut Draft<'_>, workload: &Workload, stable: &Revision) -> bool 
     let short = names::short(&workload.digest);
     if d.status.rejected.contains(&workload.digest) {
         let run = d.status.run.as_ref().filter(|run| run.revision == workload.digest);
-        let how = run
-            .and_then(|run| run.summary.clone())
-            .unwrap_or_else(|| "it was taken back before".to_owned());
+        let how = run.and_then(|run| run.summary.clone()).unwrap_or_else(|| "it was taken back before".to_owned());
         let message =
             format!("template {short} was rejected: {how}. Stable serves; apply a fixed or the stable template");
         d.say(Standing::TakenBack, Phase::RolledBack, "RolledBack", message);
@@ -253,15 +207,13 @@ fn held_back(d: &mut Draft<'_>, workload: &Workload, stable: &Revision) -> bool 
         routes: Vec::new(),
         traffic: TrafficState::default(),
         signals: Vec::new(),
+        restarts_before: 0,
         outcome: None,
         trigger: None,
         reason: None,
         signal: None,
         summary: None,
-        times: Times {
-            requested_at: Some(d.s.now),
-            ..Times::default()
-        },
+        times: Times { requested_at: Some(d.s.now), ..Times::default() },
         max_weight: 0,
         timeline: Vec::new(),
     };
@@ -272,10 +224,7 @@ fn held_back(d: &mut Draft<'_>, workload: &Workload, stable: &Revision) -> bool 
         Severity::Normal,
         "NewTemplate",
         "Gate",
-        format!(
-            "template {short} is held back; stable {} goes on serving",
-            names::short(&stable.digest)
-        ),
+        format!("template {short} is held back; stable {} goes on serving", names::short(&stable.digest)),
     );
     true
 }
@@ -283,10 +232,7 @@ fn held_back(d: &mut Draft<'_>, workload: &Workload, stable: &Revision) -> bool 
 /// A template that Sluice did not release is rolling or has rolled: recorded, never claimed as governed.
 fn rolled_past(d: &mut Draft<'_>, workload: &Workload) -> bool {
     let short = names::short(&workload.digest);
-    let message = format!(
-        "template {short} of Deployment {} rolled without analysis",
-        workload.name
-    );
+    let message = format!("template {short} of Deployment {} rolled without analysis", workload.name);
     d.bypassed = Some(message.clone());
     d.notify(
         Severity::Warning,
@@ -297,15 +243,8 @@ fn rolled_past(d: &mut Draft<'_>, workload: &Workload) -> bool {
     );
     let new_set = d.s.replica_sets.iter().find(|set| set.digest == workload.digest);
     if let (true, Some(set)) = (workload.complete(), new_set) {
-        d.status.stable = Some(Revision {
-            digest: set.digest.clone(),
-            replica_set: set.name.clone(),
-        });
-        d.progress(
-            Phase::Adopting,
-            "Bypassed",
-            format!("{message}; it serves everybody and is taken as stable"),
-        );
+        d.status.stable = Some(Revision { digest: set.digest.clone(), replica_set: set.name.clone() });
+        d.progress(Phase::Adopting, "Bypassed", format!("{message}; it serves everybody and is taken as stable"));
         return false;
     }
     d.progress(

@@ -43,20 +43,13 @@ fn interrupt(d: &mut Draft<'_>) {
     if run.outcome.is_some() {
         return;
     }
-    let (step, weight, revision) = (run.step, run.weight, run.revision.clone());
+    let (step, weight, restarts_before) = (run.step, run.weight, run.restarts_before);
+    let revision = run.revision.clone();
     let Some(workload) = d.workload() else {
-        let message = format!(
-            "Deployment {} was deleted during the run",
-            d.s.rollout.spec.target_ref.name
-        );
+        let message = format!("Deployment {} was deleted during the run", d.s.rollout.spec.target_ref.name);
         return d.end(End::by_person(Outcome::Aborted, "TargetDeleted", message));
     };
-    let stable = d
-        .status
-        .stable
-        .as_ref()
-        .map(|stable| stable.digest.clone())
-        .unwrap_or_default();
+    let stable = d.status.stable.as_ref().map(|stable| stable.digest.clone()).unwrap_or_default();
     if workload.digest != revision {
         let short = names::short(&workload.digest);
         if workload.digest == stable {
@@ -67,15 +60,12 @@ fn interrupt(d: &mut Draft<'_>) {
         return d.end(End::by_person(Outcome::Superseded, "NewTemplate", message));
     }
     if !workload.paused && step != Step::Promoting {
-        let message = format!(
-            "Deployment {} was let go by hand before the analysis was done",
-            workload.name
-        );
+        let message = format!("Deployment {} was let go by hand before the analysis was done", workload.name);
         d.bypassed = Some(message.clone());
         return d.end(End::by_person(Outcome::Aborted, "GateBypassed", message));
     }
     if step != Step::Preflight
-        && let Some((reason, sentence)) = pods::fault(&d.s.canary_pods, weight, d.s.canary_endpoints)
+        && let Some((reason, sentence)) = pods::fault(&d.s.canary_pods, weight, restarts_before, d.s.canary_endpoints)
     {
         return d.end(End::taken_back(reason, sentence));
     }
@@ -117,11 +107,7 @@ fn check(d: &mut Draft<'_>) {
         Ok(message) => (true, "Readable", message.clone()),
         Err(refusal) => (false, refusal.reason, refusal.message.clone()),
     };
-    d.analysis = Some(super::draft::AnalysisWord {
-        ready,
-        reason: reason.to_owned(),
-        message,
-    });
+    d.analysis = Some(super::draft::AnalysisWord { ready, reason: reason.to_owned(), message });
     let checked = preflight::references(d.s)
         .and_then(|()| preflight::workload(d.s, workload))
         .and_then(|()| preflight::routes(d.s))
@@ -135,10 +121,7 @@ fn check(d: &mut Draft<'_>) {
                 Severity::Normal,
                 "PreflightPassed",
                 "Check",
-                format!(
-                    "template {} can be tried; making the canary",
-                    names::short(&workload.digest)
-                ),
+                format!("template {} can be tried; making the canary", names::short(&workload.digest)),
             );
             d.go(Step::Starting);
         }
@@ -146,11 +129,7 @@ fn check(d: &mut Draft<'_>) {
         Err(refusal) => d.progress(
             Phase::Preflight,
             refusal.reason,
-            format!(
-                "template {} is held back: {}",
-                names::short(&workload.digest),
-                refusal.message
-            ),
+            format!("template {} is held back: {}", names::short(&workload.digest), refusal.message),
         ),
     }
 }
@@ -160,10 +139,7 @@ fn start(d: &mut Draft<'_>) {
     let (s, Some(workload), Some(run)) = (d.s, d.workload(), d.active().cloned()) else {
         return;
     };
-    let next = run
-        .wave
-        .as_ref()
-        .map_or(0, |wave| usize::from(wave.index).saturating_add(1));
+    let next = run.wave.as_ref().map_or(0, |wave| usize::from(wave.index).saturating_add(1));
     let Some(wave) = s.rollout.spec.waves.get(next) else {
         return d.go(Step::Promoting);
     };
@@ -178,11 +154,7 @@ fn start(d: &mut Draft<'_>) {
     d.progress(
         Phase::Starting,
         reason,
-        format!(
-            "wave {}/{total}: bringing up the canary for {}%: {awaited}",
-            next.saturating_add(1),
-            wave.weight
-        ),
+        format!("wave {}/{total}: bringing up the canary for {}%: {awaited}", next.saturating_add(1), wave.weight),
     );
     if !made {
         if d.overdue() {
@@ -201,25 +173,19 @@ fn start(d: &mut Draft<'_>) {
     });
     run.weight = weight;
     run.max_weight = run.max_weight.max(weight);
-    run.times.exposed_at.get_or_insert(now);
+    if run.times.exposed_at.is_none() {
+        run.times.exposed_at = Some(now);
+        run.restarts_before = s.canary_pods.iter().map(|pod| pod.restarts).max().unwrap_or(0);
+    }
     run.signals.clear();
-    let TrafficState {
-        until: _,
-        cursors: _,
-        run: _,
-        wave,
-        settled,
-    } = &mut run.traffic;
+    let TrafficState { until: _, cursors: _, run: _, wave, settled } = &mut run.traffic;
     *wave = Default::default();
     *settled = Default::default();
     d.log(
         Severity::Normal,
         "WaveStarted",
         "Shift",
-        format!(
-            "wave {}/{total}: {weight}% of live traffic to {size} canary pods",
-            next.saturating_add(1)
-        ),
+        format!("wave {}/{total}: {weight}% of live traffic to {size} canary pods", next.saturating_add(1)),
     );
     d.go(Step::Shifting);
 }
@@ -235,10 +201,7 @@ fn make(d: &mut Draft<'_>, workload: &Workload, run: &Run, size: u32) -> bool {
     }
     let Some(canary) = &s.canary else {
         // Only the very template that was checked is copied.
-        if let Some(template) = s
-            .template
-            .as_ref()
-            .filter(|template| names::template_digest(template) == run.revision)
+        if let Some(template) = s.template.as_ref().filter(|template| names::template_digest(template) == run.revision)
         {
             let body = canary::deployment(s, workload, template, size);
             d.plan.push(Write::CreateCanary { body });
@@ -249,10 +212,7 @@ fn make(d: &mut Draft<'_>, workload: &Workload, run: &Run, size: u32) -> bool {
         return false;
     }
     if canary.revision != run.revision {
-        d.plan.push(Write::DeleteCanary {
-            name: canary.name.clone(),
-            uid: canary.uid.clone(),
-        });
+        d.plan.push(Write::DeleteCanary { name: canary.name.clone(), uid: canary.uid.clone() });
         return false;
     }
     // Under traffic it only grows: fewer pods for the same share would be a change of its own.
@@ -283,11 +243,7 @@ fn keep_weights(d: &mut Draft<'_>, run: &Run) -> Result<bool, String> {
             RouteState::Settled => {}
             RouteState::Needs(patch) => {
                 settled = false;
-                d.plan.push(Write::PatchRoute {
-                    name: route.name.clone(),
-                    weight: Some(run.weight),
-                    patch,
-                });
+                d.plan.push(Write::PatchRoute { name: route.name.clone(), weight: Some(run.weight), patch });
             }
             RouteState::Conflict(why) => return Err(why),
         }
@@ -302,17 +258,10 @@ fn shift(d: &mut Draft<'_>) {
     };
     let title = wave_title(d, &run);
     let settled = keep_weights(d, &run);
-    let accepted = run
-        .routes
-        .iter()
-        .filter_map(|backup| d.route(&backup.route))
-        .try_for_each(weights::accepted);
+    let accepted = run.routes.iter().filter_map(|backup| d.route(&backup.route)).try_for_each(weights::accepted);
     let awaited = match (&settled, &accepted) {
         (Err(why), _) => Some(("TrafficConflict", why.clone())),
-        (Ok(false), _) => Some((
-            "SettingWeight",
-            format!("setting the weight of {} route(s)", run.routes.len()),
-        )),
+        (Ok(false), _) => Some(("SettingWeight", format!("setting the weight of {} route(s)", run.routes.len()))),
         (Ok(true), Err(why)) => Some(("AwaitingGateway", why.clone())),
         (Ok(true), Ok(())) => None,
     };
@@ -320,10 +269,7 @@ fn shift(d: &mut Draft<'_>) {
         d.progress(Phase::Shifting, reason, format!("{title}: {why}"));
         // Before the gateway has once accepted the weight, waiting has an end.
         if run.wave.as_ref().is_some_and(|wave| wave.accepted_at.is_none()) && d.overdue() {
-            d.end(End::taken_back(
-                "TrafficNotAccepted",
-                format!("{why} after {}", s.rollout.spec.progress_deadline),
-            ));
+            d.end(End::taken_back("TrafficNotAccepted", format!("{why} after {}", s.rollout.spec.progress_deadline)));
         }
         return;
     }
@@ -338,17 +284,19 @@ fn shift(d: &mut Draft<'_>) {
                 wave.bake_at = Some(now);
             }
             let bake = wave_spec(d, &run).map(|wave| wave.bake).unwrap_or_default();
-            d.log(
-                Severity::Normal,
-                "WaveBaking",
-                "Bake",
-                format!("{title}: {share}; baking for at least {bake}"),
-            );
+            d.log(Severity::Normal, "WaveBaking", "Bake", format!("{title}: {share}; baking for at least {bake}"));
             d.go(Step::Baking);
         }
         Err(share) => {
-            let (phase, reason, why) =
-                held(d, &assessment).unwrap_or((Phase::Shifting, "AwaitingShare", share.clone()));
+            let accepted_at = run.wave.as_ref().and_then(|wave| wave.accepted_at).unwrap_or(now);
+            let most = wave_spec(d, &run).and_then(|wave| wave.max_bake);
+            let (phase, reason, why) = if let Some(held) = held(d, &assessment) {
+                held
+            } else if most.is_some_and(|most| d.passed(accepted_at, most)) {
+                (Phase::Held, "EvidenceTooSlow", format!("{share}{}", owner(d)))
+            } else {
+                (Phase::Shifting, "AwaitingShare", share.clone())
+            };
             d.progress(phase, reason, format!("{title}: {why}"));
         }
     }
@@ -363,11 +311,7 @@ fn bake(d: &mut Draft<'_>) {
     let kept = keep_weights(d, &run);
     let Some(assessment) = assess(d) else {
         let name = &s.rollout.spec.analysis.provider_ref.name;
-        return d.progress(
-            Phase::Held,
-            "ProviderMissing",
-            format!("{title}: MetricsProvider {name} is gone; holding"),
-        );
+        return d.progress(Phase::Held, "ProviderMissing", format!("{title}: MetricsProvider {name} is gone; holding"));
     };
     let (Some(wave), Some(bake_at)) = (wave_spec(d, &run), run.wave.as_ref().and_then(|wave| wave.bake_at)) else {
         // The waves were shortened in mid-run: this weight is no longer asked for.
@@ -382,46 +326,21 @@ fn bake(d: &mut Draft<'_>) {
     let baked = d.passed(bake_at, wave.bake);
     if !baked {
         let rest = left(s.now, bake_at, wave.bake).map(human).unwrap_or_default();
-        return d.progress(
-            Phase::Baking,
-            "Baking",
-            format!("{title}: {}; {rest} to bake", assessment.sentence),
-        );
+        return d.progress(Phase::Baking, "Baking", format!("{title}: {}; {rest} to bake", assessment.sentence));
     }
     if assessment.word != VerdictWord::Safe {
         let late = wave.max_bake.is_some_and(|most| d.passed(bake_at, most));
-        let (phase, reason) = if late {
-            (Phase::Held, "EvidenceTooSlow")
-        } else {
-            (Phase::Baking, "AwaitingEvidence")
-        };
-        let owner = s.rollout.spec.owner.as_ref().and_then(|owner| owner.contact.clone());
-        let who = owner
-            .filter(|_| late)
-            .map(|who| format!("; {who} should look"))
-            .unwrap_or_default();
+        let (phase, reason) = if late { (Phase::Held, "EvidenceTooSlow") } else { (Phase::Baking, "AwaitingEvidence") };
+        let who = if late { owner(d) } else { String::new() };
         return d.progress(phase, reason, format!("{title}: {}{who}", assessment.sentence));
     }
     if !kept.unwrap_or(false) {
-        return d.progress(
-            Phase::Baking,
-            "SettingWeight",
-            format!("{title}: the weight is being set again"),
-        );
+        return d.progress(Phase::Baking, "SettingWeight", format!("{title}: the weight is being set again"));
     }
     let index = run.wave.as_ref().map_or(0, |wave| usize::from(wave.index));
     let took = human(elapsed(s.now, bake_at));
-    d.log(
-        Severity::Normal,
-        "WavePassed",
-        "Judge",
-        format!("{title}: {} after {took}", assessment.sentence),
-    );
-    d.go(if index.saturating_add(1) < s.rollout.spec.waves.len() {
-        Step::Starting
-    } else {
-        Step::Promoting
-    });
+    d.log(Severity::Normal, "WavePassed", "Judge", format!("{title}: {} after {took}", assessment.sentence));
+    d.go(if index.saturating_add(1) < s.rollout.spec.waves.len() { Step::Starting } else { Step::Promoting });
     if d.active().is_some_and(|run| run.step == Step::Promoting) {
         let replicas = d.s.workload.as_ref().map_or(0, |workload| workload.replicas);
         let requests = grouped(run.traffic.run.canary_requests);
@@ -441,11 +360,7 @@ fn held(d: &mut Draft<'_>, assessment: &Assessment) -> Option<(Phase, &'static s
     let timeout = d.s.rollout.spec.analysis.no_data_timeout;
     if d.passed(blind.since, timeout) {
         let since = human(elapsed(d.s.now, blind.since));
-        return Some((
-            Phase::Held,
-            "AnalysisBlind",
-            format!("{} (for {since})", blind.sentence),
-        ));
+        return Some((Phase::Held, "AnalysisBlind", format!("{} (for {since})", blind.sentence)));
     }
     let phase = match d.active().map(|run| run.step) {
         Some(Step::Shifting) => Phase::Shifting,
@@ -481,18 +396,12 @@ fn promote(d: &mut Draft<'_>) {
     let new_set = s.replica_sets.iter().find(|set| set.digest == run.revision);
     if let (false, true, Some(set), Ok(_)) = (workload.paused, workload.complete(), new_set, &kept) {
         let requests = grouped(run.traffic.run.canary_requests);
-        d.status.stable = Some(Revision {
-            digest: run.revision.clone(),
-            replica_set: set.name.clone(),
-        });
+        d.status.stable = Some(Revision { digest: run.revision.clone(), replica_set: set.name.clone() });
         if let Some(run) = d.status.run.as_mut() {
             run.times.promoted_at = Some(s.now);
+            run.max_weight = 100;
         }
-        let took = run
-            .times
-            .requested_at
-            .map(|then| human(elapsed(s.now, then)))
-            .unwrap_or_default();
+        let took = run.times.requested_at.map(|then| human(elapsed(s.now, then))).unwrap_or_default();
         let waves = s.rollout.spec.waves.len();
         let summary =
             format!("promoted after {took} and {waves} waves: {requests} canary requests, no signal breached");
@@ -504,12 +413,15 @@ fn promote(d: &mut Draft<'_>) {
         let deadline = s.rollout.spec.progress_deadline;
         d.end(End::taken_back(
             "PromotionStuck",
-            format!(
-                "{} of {} pods run the new version after {deadline}",
-                workload.updated, workload.replicas
-            ),
+            format!("{} of {} pods run the new version after {deadline}", workload.updated, workload.replicas),
         ));
     }
+}
+
+/// Who should look at a wave that waits too long.
+fn owner(d: &Draft<'_>) -> String {
+    let contact = d.s.rollout.spec.owner.as_ref().and_then(|owner| owner.contact.as_ref());
+    contact.map(|contact| format!("; {contact} should look")).unwrap_or_default()
 }
 
 fn wave_spec(d: &Draft<'_>, run: &Run) -> Option<crate::api::Wave> {
@@ -518,10 +430,6 @@ fn wave_spec(d: &Draft<'_>, run: &Run) -> Option<crate::api::Wave> {
 }
 
 fn wave_title(d: &Draft<'_>, run: &Run) -> String {
-    let index = run
-        .wave
-        .as_ref()
-        .map_or(0, |wave| usize::from(wave.index))
-        .saturating_add(1);
+    let index = run.wave.as_ref().map_or(0, |wave| usize::from(wave.index)).saturating_add(1);
     format!("wave {index}/{} at {}%", d.s.rollout.spec.waves.len(), run.weight)
 }

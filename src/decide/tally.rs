@@ -44,13 +44,7 @@ pub(super) fn fold(state: &mut TrafficState, series: &[Series], bounds: &Bounds<
     let first = state.until.is_none();
     let since = state.until.unwrap_or(bounds.began);
     // A series without a cursor was never counted: its time begins with the canary's, however late it was read.
-    let known = |one: &Series| {
-        state
-            .cursors
-            .iter()
-            .find(|cursor| cursor.id == one.id)
-            .map(|cursor| cursor.value)
-    };
+    let known = |one: &Series| state.cursors.iter().find(|cursor| cursor.id == one.id).map(|cursor| cursor.value);
     let before = |one: &Series| {
         let sample = one.samples.iter().rev().find(|sample| sample.at <= bounds.began);
         sample.map(|sample| sample.value)
@@ -77,10 +71,8 @@ pub(super) fn fold(state: &mut TrafficState, series: &[Series], bounds: &Bounds<
         let mut from = since;
         for sample in one.samples.iter().filter(|sample| sample.at > since) {
             if let Some(previous) = last {
-                let increment = by_scrape.entry(sample.at).or_insert(Increment {
-                    settled: true,
-                    ..Increment::default()
-                });
+                let increment =
+                    by_scrape.entry(sample.at).or_insert(Increment { settled: true, ..Increment::default() });
                 add(&mut increment.counts, role, failed, delta(previous, sample.value));
                 increment.settled &= bounds.settled.is_some_and(|settled| from >= settled);
             }
@@ -101,11 +93,7 @@ pub(super) fn fold(state: &mut TrafficState, series: &[Series], bounds: &Bounds<
             merge(&mut state.settled, &increment.counts);
         }
     }
-    let newest = series
-        .iter()
-        .flat_map(|one| one.samples.last())
-        .map(|sample| sample.at)
-        .max();
+    let newest = series.iter().flat_map(|one| one.samples.last()).map(|sample| sample.at).max();
     state.until = newest.filter(|at| *at > since).or(state.until);
     by_scrape
 }
@@ -135,12 +123,7 @@ fn add(tally: &mut Tally, role: Role, failed: bool, count: u64) {
 }
 
 fn merge(into: &mut Tally, more: &Tally) {
-    let Tally {
-        canary_requests,
-        canary_errors,
-        stable_requests,
-        stable_errors,
-    } = more;
+    let Tally { canary_requests, canary_errors, stable_requests, stable_errors } = more;
     into.canary_requests = into.canary_requests.saturating_add(*canary_requests);
     into.canary_errors = into.canary_errors.saturating_add(*canary_errors);
     into.stable_requests = into.stable_requests.saturating_add(*stable_requests);
@@ -151,10 +134,7 @@ fn remember(cursors: &mut Vec<SeriesCursor>, id: &str, value: f64) {
     if let Some(cursor) = cursors.iter_mut().find(|cursor| cursor.id == id) {
         cursor.value = value;
     } else if cursors.len() < 64 {
-        cursors.push(SeriesCursor {
-            id: id.to_owned(),
-            value,
-        });
+        cursors.push(SeriesCursor { id: id.to_owned(), value });
     }
 }
 
@@ -172,13 +152,7 @@ mod tests {
         Series {
             id: id.into(),
             labels: [("service".into(), service), ("code".into(), code.into())].into(),
-            samples: samples
-                .iter()
-                .map(|(second, value)| Sample {
-                    at: at(*second),
-                    value: *value,
-                })
-                .collect(),
+            samples: samples.iter().map(|(second, value)| Sample { at: at(*second), value: *value }).collect(),
         }
     }
 
@@ -202,15 +176,7 @@ mod tests {
             series("c", "shop-canary", "500", &[(101, 1.0)]),
         ];
         fold(&mut state, &seen, &bounds());
-        assert_eq!(
-            state.run,
-            Tally {
-                canary_requests: 10,
-                canary_errors: 1,
-                stable_requests: 90,
-                stable_errors: 0
-            }
-        );
+        assert_eq!(state.run, Tally { canary_requests: 10, canary_errors: 1, stable_requests: 90, stable_errors: 0 });
     }
 
     #[test]
@@ -218,12 +184,7 @@ mod tests {
         let mut state = TrafficState::default();
         fold(
             &mut state,
-            &[series(
-                "b",
-                "shop-canary",
-                "200",
-                &[(99, 70.0), (101, 80.0), (102, 4.0), (103, 6.0)],
-            )],
+            &[series("b", "shop-canary", "200", &[(99, 70.0), (101, 80.0), (102, 4.0), (103, 6.0)])],
             &bounds(),
         );
         assert_eq!(state.run.canary_requests, 10 + 4 + 2);
@@ -233,46 +194,26 @@ mod tests {
     fn an_old_series_seen_late_does_not_bring_its_history() {
         let mut state = TrafficState::default();
         // Prometheus was away when the run began: no sample before it.
-        fold(
-            &mut state,
-            &[series("a", "shop", "200", &[(110, 5000.0), (111, 5010.0)])],
-            &bounds(),
-        );
+        fold(&mut state, &[series("a", "shop", "200", &[(110, 5000.0), (111, 5010.0)])], &bounds());
         assert_eq!(state.run.stable_requests, 10);
     }
 
     #[test]
     fn stable_errors_born_while_watched_count() {
         let mut state = TrafficState::default();
-        let seen = [
-            series("a", "shop", "200", &[(99, 10.0), (101, 20.0)]),
-            series("e", "shop", "503", &[(101, 3.0)]),
-        ];
+        let seen = [series("a", "shop", "200", &[(99, 10.0), (101, 20.0)]), series("e", "shop", "503", &[(101, 3.0)])];
         fold(&mut state, &seen, &bounds());
         assert_eq!((state.run.stable_requests, state.run.stable_errors), (13, 3));
     }
 
     #[test]
     fn reading_again_counts_nothing_twice_and_a_restart_skips_nothing() {
-        let all = [series(
-            "b",
-            "shop-canary",
-            "200",
-            &[(101, 5.0), (102, 9.0), (104, 20.0), (105, 21.0)],
-        )];
+        let all = [series("b", "shop-canary", "200", &[(101, 5.0), (102, 9.0), (104, 20.0), (105, 21.0)])];
         let mut at_once = TrafficState::default();
         fold(&mut at_once, &all, &bounds());
         let mut in_parts = TrafficState::default();
-        fold(
-            &mut in_parts,
-            &[series("b", "shop-canary", "200", &[(101, 5.0), (102, 9.0)])],
-            &bounds(),
-        );
-        fold(
-            &mut in_parts,
-            &[series("b", "shop-canary", "200", &[(101, 5.0), (102, 9.0)])],
-            &bounds(),
-        );
+        fold(&mut in_parts, &[series("b", "shop-canary", "200", &[(101, 5.0), (102, 9.0)])], &bounds());
+        fold(&mut in_parts, &[series("b", "shop-canary", "200", &[(101, 5.0), (102, 9.0)])], &bounds());
         fold(&mut in_parts, &all, &bounds());
         assert_eq!(at_once, in_parts);
         assert_eq!(at_once.run.canary_requests, 21);
@@ -283,24 +224,13 @@ mod tests {
     #[test]
     fn first_errors_that_are_read_late_count() {
         let mut state = TrafficState::default();
-        fold(
-            &mut state,
-            &[series("a", "shop", "200", &[(99, 10.0), (101, 20.0), (102, 30.0)])],
-            &bounds(),
-        );
+        fold(&mut state, &[series("a", "shop", "200", &[(99, 10.0), (101, 20.0), (102, 30.0)])], &bounds());
         let seen = [
             series("a", "shop", "200", &[(102, 30.0), (103, 40.0)]),
             series("c", "shop-canary", "500", &[(101, 2.0), (102, 3.0), (103, 4.0)]),
         ];
         fold(&mut state, &seen, &bounds());
-        assert_eq!(
-            (
-                state.run.canary_requests,
-                state.run.canary_errors,
-                state.run.stable_requests
-            ),
-            (4, 4, 30)
-        );
+        assert_eq!((state.run.canary_requests, state.run.canary_errors, state.run.stable_requests), (4, 4, 30));
         fold(&mut state, &seen, &bounds());
         assert_eq!(state.run.canary_errors, 4);
     }
@@ -308,11 +238,7 @@ mod tests {
     #[test]
     fn other_backends_are_not_ours() {
         let mut state = TrafficState::default();
-        fold(
-            &mut state,
-            &[series("z", "shop-canary-two", "200", &[(99, 0.0), (101, 5.0)])],
-            &bounds(),
-        );
+        fold(&mut state, &[series("z", "shop-canary-two", "200", &[(99, 0.0), (101, 5.0)])], &bounds());
         assert_eq!(state.run.canary_requests, 0);
     }
 }

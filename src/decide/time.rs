@@ -28,9 +28,5 @@ pub(super) fn times(span: Duration, factor: u32) -> Duration {
 /// A span for people: whole seconds above ten seconds, tenths below.
 pub(super) fn human(span: Duration) -> String {
     let seconds = span.as_secs_f64();
-    if seconds < 10.0 {
-        format!("{seconds:.1}s")
-    } else {
-        Duration::from_secs(span.std().as_secs()).to_string()
-    }
+    if seconds < 10.0 { format!("{seconds:.1}s") } else { Duration::from_secs(span.std().as_secs()).to_string() }
 }

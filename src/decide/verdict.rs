@@ -66,12 +66,7 @@ pub(super) fn assess(snapshot: &Snapshot, provider: &Provider, run: &mut Run) ->
     let (mut harm, mut blind): (Option<Harm>, Option<Blind>) = (None, None);
     let wave_began = run.wave.as_ref().map_or(run.step_at, |wave| wave.started_at);
     for signal in &spec.analysis.signals {
-        let mut state = run
-            .signals
-            .iter()
-            .find(|state| state.name == signal.name)
-            .cloned()
-            .unwrap_or_default();
+        let mut state = run.signals.iter().find(|state| state.name == signal.name).cloned().unwrap_or_default();
         state.name.clone_from(&signal.name);
         let opinion = match (&signal.error_ratio, &signal.query) {
             (Some(ratio), _) => match &traffic {
@@ -103,11 +98,7 @@ pub(super) fn assess(snapshot: &Snapshot, provider: &Provider, run: &mut Run) ->
             Opinion::Harm(found) => harm = harm.or(Some(found)),
             Opinion::Safe(sentence) => sentences.push(sentence),
             Opinion::Undecided(sentence) => {
-                word = if word == VerdictWord::NoData {
-                    word
-                } else {
-                    VerdictWord::Undecided
-                };
+                word = if word == VerdictWord::NoData { word } else { VerdictWord::Undecided };
                 sentences.push(sentence);
             }
             Opinion::Blind(found) => {
@@ -123,13 +114,7 @@ pub(super) fn assess(snapshot: &Snapshot, provider: &Provider, run: &mut Run) ->
         sentences = vec![blind.sentence.clone()];
     }
     let share = share(snapshot, run, traffic.is_ok());
-    Assessment {
-        word,
-        sentence: sentences.join("; "),
-        harm,
-        blind,
-        share,
-    }
+    Assessment { word, sentence: sentences.join("; "), harm, blind, share }
 }
 
 /// Counts the requests that are new, and says whether the counters can be read now.
@@ -153,14 +138,7 @@ fn count(
     let ask = match queries::traffic(snapshot) {
         Ok(ask) => ask,
         Err(sentence) => {
-            return (
-                BTreeMap::new(),
-                Err(Blind {
-                    reason: "DataPlaneUnsupported",
-                    sentence,
-                    since: run.step_at,
-                }),
-            );
+            return (BTreeMap::new(), Err(Blind { reason: "DataPlaneUnsupported", sentence, since: run.step_at }));
         }
     };
     let Some(reading) = reading(snapshot, provider, &ask) else {
@@ -178,12 +156,7 @@ fn count(
             since: failure.since,
         })
     } else {
-        let newest = reading
-            .series
-            .iter()
-            .flat_map(|one| one.samples.last())
-            .map(|sample| sample.at)
-            .max();
+        let newest = reading.series.iter().flat_map(|one| one.samples.last()).map(|sample| sample.at).max();
         let patience = patience(snapshot, provider);
         match (newest, accepted) {
             (Some(at), _) if elapsed(snapshot.now, at) > patience => Err(Blind {
@@ -198,10 +171,7 @@ fn count(
             }),
             (_, Some(accepted)) if !canary_seen && elapsed(snapshot.now, accepted) > patience => Err(Blind {
                 reason: "NoSeries",
-                sentence: format!(
-                    "MetricsProvider {} has no series for Service {canary_service}",
-                    provider.name
-                ),
+                sentence: format!("MetricsProvider {} has no series for Service {canary_service}", provider.name),
                 since: accepted,
             }),
             (_, _) if !canary_seen => Err(waiting_for_first(provider, run.step_at)),
@@ -232,10 +202,7 @@ fn waiting_for_first(provider: &Provider, since: Timestamp) -> Blind {
 }
 
 fn unreadable(provider: &Provider, text: &str) -> String {
-    format!(
-        "MetricsProvider {} cannot be read: {text}; holding, nothing advances",
-        provider.name
-    )
+    format!("MetricsProvider {} cannot be read: {text}; holding, nothing advances", provider.name)
 }
 
 /// The reading of one question, once there was an answer or a failure.
@@ -294,11 +261,9 @@ fn ratio_opinion(state: &SignalState, signal: &Signal, ratio: &ErrorRatio, wave:
         share_text(wave.stable_errors, wave.stable_requests),
     );
     match (standing(state, signal), state.until) {
-        (VerdictWord::Harm, Some(sample_at)) => Opinion::Harm(Harm {
-            signal: signal.name.clone(),
-            sentence: numbers,
-            sample_at,
-        }),
+        (VerdictWord::Harm, Some(sample_at)) => {
+            Opinion::Harm(Harm { signal: signal.name.clone(), sentence: numbers, sample_at })
+        }
         (VerdictWord::Safe, _) => Opinion::Safe(numbers),
         (VerdictWord::None | VerdictWord::Undecided | VerdictWord::NoData | VerdictWord::Harm, _) => {
             let wanted = u64::from(signal.consecutive).saturating_mul(u64::from(ratio.min_requests));
@@ -319,11 +284,7 @@ fn query_opinion(
         Ok(promql) => promql,
         Err(why) => {
             let sentence = format!("signal {}: {why}", signal.name);
-            return Opinion::Blind(Blind {
-                reason: "InvalidQuery",
-                sentence,
-                since: wave_began,
-            });
+            return Opinion::Blind(Blind { reason: "InvalidQuery", sentence, since: wave_began });
         }
     };
     let Some(reading) = reading(snapshot, provider, &Ask::Value(promql)) else {
@@ -350,11 +311,7 @@ fn query_opinion(
     let numbers = format!("{} {value} ({bounds}), {} samples", signal.name, state.closed);
     let standing = standing(state, signal);
     if let (VerdictWord::Harm, Some(sample_at)) = (standing, state.until) {
-        return Opinion::Harm(Harm {
-            signal: signal.name.clone(),
-            sentence: numbers,
-            sample_at,
-        });
+        return Opinion::Harm(Harm { signal: signal.name.clone(), sentence: numbers, sample_at });
     }
     if let Some(failure) = &reading.failure {
         return Opinion::Blind(Blind {
@@ -365,34 +322,16 @@ fn query_opinion(
     }
     let newest = reading.answered_at.unwrap_or(wave_began);
     if elapsed(snapshot.now, newest) > patience(snapshot, provider) {
-        let sentence = format!(
-            "signal {} was last read {} ago",
-            signal.name,
-            human(elapsed(snapshot.now, newest))
-        );
-        return Opinion::Blind(Blind {
-            reason: "SamplesStale",
-            sentence,
-            since: newest,
-        });
+        let sentence = format!("signal {} was last read {} ago", signal.name, human(elapsed(snapshot.now, newest)));
+        return Opinion::Blind(Blind { reason: "SamplesStale", sentence, since: newest });
     }
-    if standing == VerdictWord::Safe {
-        Opinion::Safe(numbers)
-    } else {
-        Opinion::Undecided(numbers)
-    }
+    if standing == VerdictWord::Safe { Opinion::Safe(numbers) } else { Opinion::Undecided(numbers) }
 }
 
 /// Whether the observed share of requests follows the weight, within what chance allows.
 fn share(snapshot: &Snapshot, run: &Run, readable: bool) -> Result<String, String> {
     let tally = &run.traffic.settled;
-    let ratio_signals = snapshot
-        .rollout
-        .spec
-        .analysis
-        .signals
-        .iter()
-        .any(|signal| signal.error_ratio.is_some());
+    let ratio_signals = snapshot.rollout.spec.analysis.signals.iter().any(|signal| signal.error_ratio.is_some());
     if !readable && !ratio_signals {
         // Only user queries, and a data plane whose counters we cannot read: the weight itself must do.
         return Ok(format!("weight {}%", run.weight));
@@ -404,18 +343,10 @@ fn share(snapshot: &Snapshot, run: &Run, readable: bool) -> Result<String, Strin
     let wanted = f64::from(run.weight) / 100.0;
     let observed = as_f64(tally.canary_requests) / as_f64(total);
     let chance = 3.0 * (wanted * (1.0 - wanted) / as_f64(total)).sqrt();
-    let text = format!(
-        "observed share {:.1}% of {} requests, weight {}%",
-        observed * 100.0,
-        grouped(total),
-        run.weight
-    );
+    let text =
+        format!("observed share {:.1}% of {} requests, weight {}%", observed * 100.0, grouped(total), run.weight);
     let enough = as_f64(total) * wanted >= 5.0;
-    if enough && (observed - wanted).abs() <= chance.max(0.02) {
-        Ok(text)
-    } else {
-        Err(text)
-    }
+    if enough && (observed - wanted).abs() <= chance.max(0.02) { Ok(text) } else { Err(text) }
 }
 
 #[cfg(test)]
@@ -423,31 +354,17 @@ mod tests {
     use super::*;
 
     fn signal(consecutive: u8, of: Option<u8>) -> Signal {
-        Signal {
-            name: "errors".into(),
-            error_ratio: None,
-            query: None,
-            consecutive,
-            of,
-        }
+        Signal { name: "errors".into(), error_ratio: None, query: None, consecutive, of }
     }
 
     fn ratio(threshold: &str, min_requests: u32) -> ErrorRatio {
-        ErrorRatio {
-            source: crate::api::Source::Auto,
-            threshold: threshold.parse().unwrap(),
-            min_requests,
-        }
+        ErrorRatio { source: crate::api::Source::Auto, threshold: threshold.parse().unwrap(), min_requests }
     }
 
     fn after(samples: &[(u64, u64)], signal: &Signal, ratio: &ErrorRatio) -> SignalState {
         let mut state = SignalState::default();
         for (second, (requests, errors)) in samples.iter().enumerate() {
-            let counts = Tally {
-                canary_requests: *requests,
-                canary_errors: *errors,
-                ..Tally::default()
-            };
+            let counts = Tally { canary_requests: *requests, canary_errors: *errors, ..Tally::default() };
             let at = Timestamp::from_second(second as i64).unwrap();
             take_increment(&mut state, signal, ratio, at, &Increment { counts, settled: true });
         }
@@ -458,10 +375,7 @@ mod tests {
     fn one_bad_sample_is_not_a_verdict() {
         let (signal, ratio) = (signal(2, None), ratio("2%", 50));
         let state = after(&[(50, 0), (50, 10), (50, 0), (50, 0)], &signal, &ratio);
-        assert_eq!(
-            (standing(&state, &signal), state.samples.as_str()),
-            (VerdictWord::Safe, "oo")
-        );
+        assert_eq!((standing(&state, &signal), state.samples.as_str()), (VerdictWord::Safe, "oo"));
         let state = after(&[(50, 0), (50, 10), (50, 5)], &signal, &ratio);
         assert_eq!(standing(&state, &signal), VerdictWord::Harm);
     }

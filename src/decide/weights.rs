@@ -20,17 +20,14 @@ pub(super) enum RouteState {
 
 /// The rule of a route that leads to the stable Service.
 pub(super) fn governed_rule<'a>(route: &'a RouteFacts, stable: &str) -> Result<(usize, &'a RuleFacts), String> {
-    let mut found = route.rules.iter().enumerate().filter(|(_, rule)| {
-        rule.backends
-            .iter()
-            .any(|backend| backend.local_service && backend.name == stable)
-    });
+    let mut found = route
+        .rules
+        .iter()
+        .enumerate()
+        .filter(|(_, rule)| rule.backends.iter().any(|backend| backend.local_service && backend.name == stable));
     match (found.next(), found.next()) {
         (Some(one), None) => Ok(one),
-        (None, _) => Err(format!(
-            "HTTPRoute {} has no rule with Service {stable} among its backends",
-            route.name
-        )),
+        (None, _) => Err(format!("HTTPRoute {} has no rule with Service {stable} among its backends", route.name)),
         (Some(_), Some(_)) => Err(format!(
             "HTTPRoute {} has several rules with Service {stable} among their backends; exactly one can be governed",
             route.name
@@ -43,10 +40,7 @@ pub(super) fn backup(route: &RouteFacts, stable: &str, canary: &str) -> Result<R
     let (_, rule) = governed_rule(route, stable)?;
     let of = |name: &str| rule.backends.iter().filter(|backend| backend.name == name).count();
     if of(stable) > 1 {
-        return Err(format!(
-            "HTTPRoute {} lists Service {stable} twice in one rule",
-            route.name
-        ));
+        return Err(format!("HTTPRoute {} lists Service {stable} twice in one rule", route.name));
     }
     if of(canary) > 0 {
         return Err(format!(
@@ -54,11 +48,7 @@ pub(super) fn backup(route: &RouteFacts, stable: &str, canary: &str) -> Result<R
             route.name
         ));
     }
-    let weight = rule
-        .backends
-        .iter()
-        .find(|backend| backend.name == stable)
-        .map_or(0, |backend| backend.weight);
+    let weight = rule.backends.iter().find(|backend| backend.name == stable).map_or(0, |backend| backend.weight);
     // The Gateway API allows weights up to 1,000,000, and shares are set in hundredths of the stable weight.
     if weight == 0 || rule.backends.iter().any(|backend| backend.weight > 10_000) {
         return Err(format!(
@@ -69,15 +59,9 @@ pub(super) fn backup(route: &RouteFacts, stable: &str, canary: &str) -> Result<R
     let backends = rule
         .backends
         .iter()
-        .map(|backend| BackendWeight {
-            name: backend.name.clone(),
-            weight: backend.weight,
-        })
+        .map(|backend| BackendWeight { name: backend.name.clone(), weight: backend.weight })
         .collect();
-    Ok(RouteBackup {
-        route: route.name.clone(),
-        backends,
-    })
+    Ok(RouteBackup { route: route.name.clone(), backends })
 }
 
 /// The weights of the original backends and of the canary at a share of `percent`: stable and canary divide what
@@ -113,10 +97,7 @@ pub(super) fn towards(
         Ok(found) => found,
         Err(why) => return without_stable(route, canary, percent, why),
     };
-    let at = rule
-        .backends
-        .iter()
-        .position(|backend| backend.local_service && backend.name == canary);
+    let at = rule.backends.iter().position(|backend| backend.local_service && backend.name == canary);
     let originals: Vec<(usize, &str, u32)> = rule
         .backends
         .iter()
@@ -125,15 +106,9 @@ pub(super) fn towards(
         .map(|(position, backend)| (position, backend.name.as_str(), backend.weight))
         .collect();
     let untouched = originals.len() == backup.backends.len()
-        && originals
-            .iter()
-            .zip(&backup.backends)
-            .all(|((_, name, _), was)| *name == was.name);
+        && originals.iter().zip(&backup.backends).all(|((_, name, _), was)| *name == was.name);
     if !untouched {
-        let why = format!(
-            "the backends of HTTPRoute {} were changed by someone else during the run",
-            route.name
-        );
+        let why = format!("the backends of HTTPRoute {} were changed by someone else during the run", route.name);
         return match percent {
             // Going back is never held up: whatever else was changed, our backend goes.
             None | Some(0) => take_out(route, index, at, canary),
@@ -158,11 +133,7 @@ pub(super) fn towards(
             ops.push(json!({"op": "remove", "path": format!("{backends}/{position}")}));
         }
         (Some(position), Some(_)) => {
-            if rule
-                .backends
-                .get(position)
-                .is_some_and(|backend| backend.weight != canary_weight)
-            {
+            if rule.backends.get(position).is_some_and(|backend| backend.weight != canary_weight) {
                 ops.push(json!({"op": "test", "path": format!("{backends}/{position}/name"), "value": canary}));
                 ops.push(json!({"op": "add", "path": format!("{backends}/{position}/weight"), "value": canary_weight}));
             }
@@ -181,20 +152,13 @@ pub(super) fn towards(
             ops.push(json!({"op": "add", "path": format!("{backends}/-"), "value": backend}));
         }
     }
-    if ops.is_empty() {
-        RouteState::Settled
-    } else {
-        RouteState::Needs(guarded(route, ops))
-    }
+    if ops.is_empty() { RouteState::Settled } else { RouteState::Needs(guarded(route, ops)) }
 }
 
 /// A route that no longer leads to stable: our backend goes from every rule, nothing is added.
 fn without_stable(route: &RouteFacts, canary: &str, percent: Option<u8>, why: String) -> RouteState {
     let listed = route.rules.iter().enumerate().find_map(|(index, rule)| {
-        rule.backends
-            .iter()
-            .position(|b| b.local_service && b.name == canary)
-            .map(|position| (index, position))
+        rule.backends.iter().position(|b| b.local_service && b.name == canary).map(|position| (index, position))
     });
     match (listed, percent) {
         (Some((index, position)), None | Some(0)) => take_out(route, index, Some(position), canary),
@@ -229,38 +193,25 @@ pub(super) fn accepted(route: &RouteFacts) -> Result<(), String> {
     if route.parents.is_empty() {
         return Err(format!("no gateway has accepted HTTPRoute {} yet", route.name));
     }
-    match route
-        .parents
-        .iter()
-        .find(|p| !p.accepted || p.observed_generation < route.generation)
-    {
+    match route.parents.iter().find(|p| !p.accepted || p.observed_generation < route.generation) {
         None => Ok(()),
         Some(parent) if parent.observed_generation < route.generation => Err(format!(
             "waiting for {} to accept generation {} of HTTPRoute {}",
             parent.controller, route.generation, route.name
         )),
-        Some(parent) => Err(format!(
-            "{} does not accept HTTPRoute {}: {}",
-            parent.controller, route.name, parent.message
-        )),
+        Some(parent) => {
+            Err(format!("{} does not accept HTTPRoute {}: {}", parent.controller, route.name, parent.message))
+        }
     }
 }
 
 /// The largest share that any governed rule gives the canary now, in percent, rounded up.
 pub(super) fn present_share(route: &RouteFacts, stable: &str, canary: &str) -> u8 {
     let shares = route.rules.iter().filter_map(|rule| {
-        let weight = |name: &str| {
-            rule.backends
-                .iter()
-                .find(|b| b.local_service && b.name == name)
-                .map(|b| b.weight)
-        };
+        let weight = |name: &str| rule.backends.iter().find(|b| b.local_service && b.name == name).map(|b| b.weight);
         let (canary, stable) = (weight(canary)?, weight(stable).unwrap_or(0));
         let sum = u64::from(canary).saturating_add(u64::from(stable));
-        u64::from(canary)
-            .saturating_mul(100)
-            .saturating_add(sum.saturating_sub(1))
-            .checked_div(sum)
+        u64::from(canary).saturating_mul(100).saturating_add(sum.saturating_sub(1)).checked_div(sum)
     });
     u8::try_from(shares.max().unwrap_or(0)).unwrap_or(100)
 }

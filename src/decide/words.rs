@@ -2,11 +2,7 @@
 
 /// `5.21%`, or `no requests`.
 pub(super) fn share_text(part: u64, whole: u64) -> String {
-    if whole == 0 {
-        "no requests".to_owned()
-    } else {
-        format!("{:.2}%", as_f64(part) / as_f64(whole) * 100.0)
-    }
+    if whole == 0 { "no requests".to_owned() } else { format!("{:.2}%", as_f64(part) / as_f64(whole) * 100.0) }
 }
 
 /// `12,345`.

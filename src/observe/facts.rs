@@ -14,10 +14,7 @@ use crate::watch::views::{
 /// Whether an object of a canary belongs to this Rollout.
 pub(super) fn belongs<K: Resource>(object: &K, rollout: &str, namespace: &str) -> bool {
     let meta = object.meta();
-    let label = meta
-        .labels
-        .as_ref()
-        .and_then(|labels| labels.get(names::ROLLOUT_NAME_LABEL));
+    let label = meta.labels.as_ref().and_then(|labels| labels.get(names::ROLLOUT_NAME_LABEL));
     meta.namespace.as_deref() == Some(namespace) && label.is_some_and(|label| *label == names::with_suffix(rollout, ""))
 }
 
@@ -25,10 +22,7 @@ pub(super) fn workload(view: &DeploymentView) -> Workload {
     let (spec, status) = (&view.spec, &view.status);
     let mut hazards = spec.template.hazards.clone();
     if spec.strategy.type_ == "Recreate" {
-        hazards.insert(
-            0,
-            "its strategy is Recreate, which asks that two versions never run at once".to_owned(),
-        );
+        hazards.insert(0, "its strategy is Recreate, which asks that two versions never run at once".to_owned());
     }
     Workload {
         name: view.name_any(),
@@ -71,21 +65,13 @@ pub(super) fn service(view: &ServiceView, rollout_uid: &str) -> ServiceFacts {
 }
 
 pub(super) fn canary(view: &DeploymentView, rollout_uid: &str) -> CanaryFacts {
-    let failure = view
-        .status
-        .conditions
-        .iter()
-        .find(|c| c.type_ == "ReplicaFailure" && c.status == "True");
+    let failure = view.status.conditions.iter().find(|c| c.type_ == "ReplicaFailure" && c.status == "True");
     CanaryFacts {
         name: view.name_any(),
         uid: view.uid().unwrap_or_default(),
         resource_version: view.resource_version().unwrap_or_default(),
         ours: ours(view, rollout_uid),
-        revision: view
-            .annotations()
-            .get(names::REVISION_ANNOTATION)
-            .cloned()
-            .unwrap_or_default(),
+        revision: view.annotations().get(names::REVISION_ANNOTATION).cloned().unwrap_or_default(),
         replicas: view.spec.replicas.unwrap_or(1),
         available: view.status.available_replicas,
         observed: view.status.observed_generation >= view.meta().generation.unwrap_or_default(),
@@ -94,40 +80,22 @@ pub(super) fn canary(view: &DeploymentView, rollout_uid: &str) -> CanaryFacts {
 }
 
 fn ours<K: Resource>(object: &K, rollout_uid: &str) -> bool {
-    object
-        .meta()
-        .owner_references
-        .iter()
-        .flatten()
-        .any(|owner| owner.kind == "Rollout" && owner.uid == rollout_uid)
+    object.meta().owner_references.iter().flatten().any(|owner| owner.kind == "Rollout" && owner.uid == rollout_uid)
 }
 
 pub(super) fn pod(view: &PodView) -> PodFacts {
-    let containers = || {
-        view.status
-            .init_container_statuses
-            .iter()
-            .chain(&view.status.container_statuses)
-    };
+    let containers = || view.status.init_container_statuses.iter().chain(&view.status.container_statuses);
     let waiting = containers().find_map(|one| one.state.waiting.as_ref());
     PodFacts {
         name: view.name_any(),
-        ready: view
-            .status
-            .conditions
-            .iter()
-            .any(|c| c.type_ == "Ready" && c.status == "True"),
+        ready: view.status.conditions.iter().any(|c| c.type_ == "Ready" && c.status == "True"),
         restarts: containers().map(|one| one.restart_count).max().unwrap_or(0),
         waiting: waiting.map(|waiting| (waiting.reason.clone(), waiting.message.clone())),
     }
 }
 
 pub(super) fn ready(view: &EndpointSliceView) -> u32 {
-    let ready = view
-        .endpoints
-        .iter()
-        .filter(|endpoint| endpoint.conditions.ready.unwrap_or(true))
-        .count();
+    let ready = view.endpoints.iter().filter(|endpoint| endpoint.conditions.ready.unwrap_or(true)).count();
     u32::try_from(ready).unwrap_or(u32::MAX)
 }
 
@@ -143,13 +111,7 @@ pub(super) fn route(view: &HttpRouteView) -> RouteFacts {
             .iter()
             .map(|rule| {
                 let backends = rule.get("backendRefs").and_then(Value::as_array);
-                RuleFacts {
-                    backends: backends
-                        .into_iter()
-                        .flatten()
-                        .map(|raw| backend(raw, &namespace))
-                        .collect(),
-                }
+                RuleFacts { backends: backends.into_iter().flatten().map(|raw| backend(raw, &namespace)).collect() }
             })
             .collect(),
         parents: view.status.parents.iter().map(parent).collect(),
@@ -171,17 +133,11 @@ fn backend(raw: &Value, namespace: &str) -> BackendFacts {
 fn parent(view: &RouteParentView) -> ParentFacts {
     let condition = |type_: &str| view.conditions.iter().find(|condition| condition.type_ == type_);
     let (accepted, resolved) = (condition("Accepted"), condition("ResolvedRefs"));
-    let bad = [accepted, resolved]
-        .into_iter()
-        .flatten()
-        .find(|condition| condition.status != "True");
+    let bad = [accepted, resolved].into_iter().flatten().find(|condition| condition.status != "True");
     ParentFacts {
         controller: view.controller_name.clone(),
         accepted: accepted.is_some() && resolved.is_some() && bad.is_none(),
-        message: bad.map_or_else(
-            || "it has not said so yet".to_owned(),
-            |c| format!("{}: {}", c.reason, c.message),
-        ),
+        message: bad.map_or_else(|| "it has not said so yet".to_owned(), |c| format!("{}: {}", c.reason, c.message)),
         observed_generation: [accepted, resolved]
             .into_iter()
             .flatten()

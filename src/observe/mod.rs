@@ -77,50 +77,25 @@ pub async fn observe(
     let uid = rollout.uid().unwrap_or_default();
     // Leaving traffic and canary behind because a cache had not seen them yet would be harm; these passes are few.
     let live = rollout.meta().deletion_timestamp.is_some()
-        || run
-            .as_ref()
-            .is_some_and(|run| matches!(run.step, Step::Reverting | Step::Closing));
-    let reader = Reader {
-        client,
-        namespace: &namespace,
-        live,
-    };
+        || run.as_ref().is_some_and(|run| matches!(run.step, Step::Reverting | Step::Closing));
+    let reader = Reader { client, namespace: &namespace, live };
 
     let workload = stores.deployments.get(&local(&spec.target_ref.name, &namespace));
-    let workload_uid = workload
-        .as_ref()
-        .and_then(|workload| workload.uid())
-        .unwrap_or_default();
+    let workload_uid = workload.as_ref().and_then(|workload| workload.uid()).unwrap_or_default();
     let mut routes = Vec::new();
     for named in &spec.traffic.routes {
-        let route = reader
-            .get(&named.name, stores.routes.get(&local(&named.name, &namespace)))
-            .await?;
+        let route = reader.get(&named.name, stores.routes.get(&local(&named.name, &namespace))).await?;
         routes.extend(route.as_ref().map(facts::route));
     }
-    let canary = reader
-        .get(&canary_name, stores.deployments.get(&local(&canary_name, &namespace)))
-        .await?;
-    let canary_service = reader
-        .get(
-            &canary_service_name,
-            stores.services.get(&local(&canary_service_name, &namespace)),
-        )
-        .await?;
-    let stable_service = stores
-        .services
-        .get(&local::<ServiceView>(&spec.traffic.stable_service, &namespace));
+    let canary = reader.get(&canary_name, stores.deployments.get(&local(&canary_name, &namespace))).await?;
+    let canary_service =
+        reader.get(&canary_service_name, stores.services.get(&local(&canary_service_name, &namespace))).await?;
+    let stable_service = stores.services.get(&local::<ServiceView>(&spec.traffic.stable_service, &namespace));
     let pods = stores.pods.state();
-    let pods = pods
-        .iter()
-        .filter(|pod| facts::belongs(pod.as_ref(), &name, &namespace));
+    let pods = pods.iter().filter(|pod| facts::belongs(pod.as_ref(), &name, &namespace));
     let endpoints = stores.endpoints.state();
-    let endpoints = endpoints
-        .iter()
-        .filter(|slice| facts::belongs(slice.as_ref(), &name, &namespace));
-    let release = run
-        .as_ref()
-        .and_then(|run| stores.releases.get(&local(&run.release, &namespace)));
+    let endpoints = endpoints.iter().filter(|slice| facts::belongs(slice.as_ref(), &name, &namespace));
+    let release = run.as_ref().and_then(|run| stores.releases.get(&local(&run.release, &namespace)));
     let template = match &run {
         Some(run) if run.step == Step::Starting && canary.is_none() => {
             reader.template("Deployment", &spec.target_ref.name).await?
@@ -141,9 +116,7 @@ pub async fn observe(
             .state()
             .iter()
             .filter(|set| {
-                set.owner_references()
-                    .iter()
-                    .any(|owner| owner.uid == workload_uid && !workload_uid.is_empty())
+                set.owner_references().iter().any(|owner| owner.uid == workload_uid && !workload_uid.is_empty())
             })
             .map(|set| facts::replica_set(set))
             .collect(),
@@ -154,15 +127,12 @@ pub async fn observe(
         canary: canary.as_ref().map(|canary| facts::canary(canary, &uid)),
         canary_pods: pods.map(|pod| facts::pod(pod)).collect(),
         canary_endpoints: endpoints.map(|slice| facts::ready(slice)).fold(0, u32::saturating_add),
-        provider: stores
-            .providers
-            .get(&ObjectRef::new(&spec.analysis.provider_ref.name))
-            .map(|provider| Provider {
-                name: provider.name_any(),
-                address: provider.spec.address.trim_end_matches('/').to_owned(),
-                scrape_interval: provider.spec.scrape_interval,
-                timeout: provider.spec.timeout,
-            }),
+        provider: stores.providers.get(&ObjectRef::new(&spec.analysis.provider_ref.name)).map(|provider| Provider {
+            name: provider.name_any(),
+            address: provider.spec.address.trim_end_matches('/').to_owned(),
+            scrape_interval: provider.spec.scrape_interval,
+            timeout: provider.spec.timeout,
+        }),
         readings,
         template,
         stable_template,
@@ -227,11 +197,7 @@ impl Reader<'_> {
             return Ok(cached.map(|object| object.as_ref().clone()));
         }
         let what = format!("{} {name}", K::kind(&()));
-        within(
-            what,
-            Api::<K>::namespaced(self.client.clone(), self.namespace).get_opt(name),
-        )
-        .await
+        within(what, Api::<K>::namespaced(self.client.clone(), self.namespace).get_opt(name)).await
     }
 
     /// The raw pod template of a Deployment or ReplicaSet, so that fields this program does not know survive.
@@ -246,10 +212,7 @@ impl Reader<'_> {
 async fn within<T>(what: String, call: impl Future<Output = Result<T, kube::Error>>) -> Result<T, Error> {
     match tokio::time::timeout(crate::act::CALL_TIMEOUT, call).await {
         Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(source)) => Err(Error::Read {
-            what,
-            source: Box::new(source),
-        }),
+        Ok(Err(source)) => Err(Error::Read { what, source: Box::new(source) }),
         Err(_) => Err(Error::Timeout { what }),
     }
 }

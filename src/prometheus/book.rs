@@ -67,32 +67,17 @@ pub(super) struct Book<K> {
 
 impl<K: Clone + Eq + Hash> Book<K> {
     pub(super) fn new() -> Self {
-        Self {
-            wanted: HashMap::new(),
-            entries: HashMap::new(),
-            last_id: 0,
-        }
+        Self { wanted: HashMap::new(), entries: HashMap::new(), last_id: 0 }
     }
 
     /// Replaces what `key` wants; nothing forgets it.
     pub(super) fn want(&mut self, key: &K, measurements: Vec<Measurement>) {
         let mut needs: HashMap<Question, Need> = HashMap::new();
         let mut order = Vec::new();
-        for Measurement {
-            provider,
-            ask,
-            every,
-            since,
-        } in measurements
-        {
+        for Measurement { provider, ask, every, since } in measurements {
             let question = Question { provider, ask };
             match needs.get_mut(&question) {
-                Some(need) => {
-                    *need = Need {
-                        every: need.every.min(every),
-                        since: need.since.min(since),
-                    }
-                }
+                Some(need) => *need = Need { every: need.every.min(every), since: need.since.min(since) },
                 None => {
                     order.push(question.clone());
                     needs.insert(question, Need { every, since });
@@ -111,16 +96,8 @@ impl<K: Clone + Eq + Hash> Book<K> {
             let counter = matches!(question.ask, Ask::Counter(_));
             entry.urgent |= counter && reads_from.is_some_and(|from| need.since < from);
         }
-        let before = if order.is_empty() {
-            self.wanted.remove(key)
-        } else {
-            self.wanted.insert(key.clone(), order)
-        };
-        for question in before
-            .into_iter()
-            .flatten()
-            .filter(|question| !needs.contains_key(question))
-        {
+        let before = if order.is_empty() { self.wanted.remove(key) } else { self.wanted.insert(key.clone(), order) };
+        for question in before.into_iter().flatten().filter(|question| !needs.contains_key(question)) {
             if let Some(entry) = self.entries.get_mut(&question) {
                 entry.askers.remove(key);
                 entry.trim();
@@ -157,21 +134,15 @@ impl<K: Clone + Eq + Hash> Book<K> {
                 continue;
             };
             let reach = match entry.answered {
-                Some(asked) if entry.history.covered().is_some_and(|covered| covered <= since) => Reach::Since {
-                    asked,
-                    newest: entry.history.newest(),
-                },
+                Some(asked) if entry.history.covered().is_some_and(|covered| covered <= since) => {
+                    Reach::Since { asked, newest: entry.history.newest() }
+                }
                 Some(_) | None => Reach::From(since),
             };
             entry.under_way = Some(since);
             entry.tried = Some(now);
             entry.urgent = false;
-            jobs.push(Job {
-                question: question.clone(),
-                reach,
-                since,
-                id: entry.id,
-            });
+            jobs.push(Job { question: question.clone(), reach, since, id: entry.id });
         }
         jobs
     }
@@ -252,10 +223,7 @@ impl<K> Entry<K> {
             (Ask::Counter(_), Some(_)) | (Ask::Value(_), _) => schedule::plain(every, scrape_interval),
         };
         // Beyond what the clock can express is never; a day is as good.
-        tried
-            .mono
-            .checked_add(wait)
-            .or_else(|| tried.mono.checked_add(Span::from_secs(86_400)))
+        tried.mono.checked_add(wait).or_else(|| tried.mono.checked_add(Span::from_secs(86_400)))
     }
 }
 

@@ -83,19 +83,11 @@ impl Client {
             Ok(answer) => answer,
             Err(_) => Err((FailureClass::Timeout, format!("no answer within {}", provider.timeout))),
         };
-        Outcome {
-            answer,
-            took: began.elapsed(),
-        }
+        Outcome { answer, took: began.elapsed() }
     }
 
     async fn exchange(&self, provider: &Provider, ask: &Ask, window: u64) -> Result<Answer, Refusal> {
-        let unusable = || {
-            (
-                FailureClass::Unreachable,
-                "the address is not a usable http or https URL".to_owned(),
-            )
-        };
+        let unusable = || (FailureClass::Unreachable, "the address is not a usable http or https URL".to_owned());
         let address = provider.address.trim_end_matches('/');
         if !address.starts_with("http://") && !address.starts_with("https://") {
             return Err(unusable());
@@ -108,11 +100,7 @@ impl Client {
         // The server gives up when we do, and does not go on computing for nobody.
         let sent = api.query(promql).timeout(provider.timeout.as_millis()).post_raw().await;
         let response = sent.map_err(|error| {
-            let source = if let prometheus_http_query::Error::Client(error) = &error {
-                error.inner()
-            } else {
-                None
-            };
+            let source = if let prometheus_http_query::Error::Client(error) = &error { error.inner() } else { None };
             source.map_or_else(unusable, broken)
         })?;
         let status = response.status();
@@ -137,16 +125,8 @@ impl Client {
 
 /// The body, as long as it is not too large; memory is bounded even if its length was not announced.
 async fn read(mut response: reqwest::Response) -> Result<Vec<u8>, Refusal> {
-    let too_large = || {
-        (
-            FailureClass::TooLarge,
-            format!("the answer is larger than {} MiB", LARGEST_BODY >> 20),
-        )
-    };
-    if response
-        .content_length()
-        .is_some_and(|length| length > LARGEST_BODY as u64)
-    {
+    let too_large = || (FailureClass::TooLarge, format!("the answer is larger than {} MiB", LARGEST_BODY >> 20));
+    if response.content_length().is_some_and(|length| length > LARGEST_BODY as u64) {
         return Err(too_large());
     }
     let mut body = Vec::new();
@@ -170,11 +150,7 @@ fn broken(error: &reqwest::Error) -> Refusal {
     } else {
         "the connection broke".to_owned()
     };
-    let class = if error.is_timeout() {
-        FailureClass::Timeout
-    } else {
-        FailureClass::Unreachable
-    };
+    let class = if error.is_timeout() { FailureClass::Timeout } else { FailureClass::Unreachable };
     (class, text)
 }
 

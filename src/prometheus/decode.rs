@@ -112,21 +112,14 @@ pub(super) fn value(body: &[u8]) -> Result<Sample, Refusal> {
             let mut elements = result.into_iter();
             match (elements.next(), elements.next()) {
                 (None, _) => Err((FailureClass::Empty, "no series matches".to_owned())),
-                (Some(_), Some(_)) => Err((
-                    FailureClass::ManySeries,
-                    format!("{count} series match; the query must give one number"),
-                )),
+                (Some(_), Some(_)) => {
+                    Err((FailureClass::ManySeries, format!("{count} series match; the query must give one number")))
+                }
                 (Some(VectorElement { histogram: Some(_), .. }), None) => {
                     Err(malformed("the result is a native histogram, not a number"))
                 }
                 (Some(VectorElement { value: None, .. }), None) => Err(malformed("a series has no value")),
-                (
-                    Some(VectorElement {
-                        value: Some(point),
-                        histogram: None,
-                    }),
-                    None,
-                ) => sample(&point),
+                (Some(VectorElement { value: Some(point), histogram: None }), None) => sample(&point),
             }
         }
         other => Err(wrong_type(other, "one number")),
@@ -147,15 +140,11 @@ pub(super) fn series_id(labels: &BTreeMap<String, String>) -> String {
         // No byte of UTF-8, so that no two sets of labels give the same input.
         digest.update([0xff]);
     }
-    digest
-        .finalize()
-        .iter()
-        .take(8)
-        .fold(String::with_capacity(16), |mut id, byte| {
-            // Writing to a String cannot fail.
-            let _ = write!(id, "{byte:02x}");
-            id
-        })
+    digest.finalize().iter().take(8).fold(String::with_capacity(16), |mut id, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(id, "{byte:02x}");
+        id
+    })
 }
 
 /// The type of the result, if the answer is a complete success.
@@ -176,33 +165,20 @@ fn result_type(body: &[u8]) -> Result<Text<'_>, Refusal> {
             format!("the server gave {warnings} warning{plural}: the answer may be incomplete"),
         ));
     }
-    head.data
-        .map(|data| data.result_type)
-        .ok_or_else(|| malformed("it has no data"))
+    head.data.map(|data| data.result_type).ok_or_else(|| malformed("it has no data"))
 }
 
 fn refused(error_type: Option<&Text<'_>>) -> Refusal {
     match error_type.map(|text| text.0.as_ref()) {
-        Some("timeout") => (
-            FailureClass::Timeout,
-            "the server gave up after the query's timeout".to_owned(),
-        ),
-        Some("bad_data") => (
-            FailureClass::BadQuery,
-            "the server cannot read the query (bad_data)".to_owned(),
-        ),
-        Some("execution") => (
-            FailureClass::BadQuery,
-            "the query fails or reads too much on the server (execution)".to_owned(),
-        ),
-        Some(word @ ("canceled" | "internal" | "unavailable" | "not_found" | "not_acceptable")) => (
-            FailureClass::HttpStatus,
-            format!("the server answered with an error ({word})"),
-        ),
-        Some(_) | None => (
-            FailureClass::HttpStatus,
-            "the server answered with an error of an unknown type".to_owned(),
-        ),
+        Some("timeout") => (FailureClass::Timeout, "the server gave up after the query's timeout".to_owned()),
+        Some("bad_data") => (FailureClass::BadQuery, "the server cannot read the query (bad_data)".to_owned()),
+        Some("execution") => {
+            (FailureClass::BadQuery, "the query fails or reads too much on the server (execution)".to_owned())
+        }
+        Some(word @ ("canceled" | "internal" | "unavailable" | "not_found" | "not_acceptable")) => {
+            (FailureClass::HttpStatus, format!("the server answered with an error ({word})"))
+        }
+        Some(_) | None => (FailureClass::HttpStatus, "the server answered with an error of an unknown type".to_owned()),
     }
 }
 
@@ -235,11 +211,7 @@ fn series_of(read: MatrixSeries<'_>) -> Result<Series, Refusal> {
     if !samples.is_sorted_by(|earlier, later| earlier.at < later.at) {
         return Err(malformed("the samples of a series are not in order of time"));
     }
-    Ok(Series {
-        id: series_id(&labels),
-        labels,
-        samples,
-    })
+    Ok(Series { id: series_id(&labels), labels, samples })
 }
 
 fn sample(Point(seconds, text): &Point<'_>) -> Result<Sample, Refusal> {
@@ -260,11 +232,7 @@ fn timestamp(seconds: f64) -> Option<Timestamp> {
     // The cast saturates, and what it saturates to is out of range; NaN would become 0.
     #[allow(clippy::cast_possible_truncation)]
     let whole = milliseconds as i64;
-    if milliseconds.is_nan() {
-        None
-    } else {
-        Timestamp::from_millisecond(whole).ok()
-    }
+    if milliseconds.is_nan() { None } else { Timestamp::from_millisecond(whole).ok() }
 }
 
 #[cfg(test)]

@@ -32,12 +32,7 @@ pub(super) struct History {
 impl History {
     /// Nothing read yet.
     pub(super) fn new(scrape_interval: Duration) -> Self {
-        Self {
-            scrape_interval,
-            series: BTreeMap::new(),
-            values: VecDeque::new(),
-            covered: None,
-        }
+        Self { scrape_interval, series: BTreeMap::new(), values: VecDeque::new(), covered: None }
     }
 
     /// The time after which every sample of the counter was read.
@@ -63,26 +58,14 @@ impl History {
             if samples.is_empty() {
                 continue;
             }
-            let kept = self.series.entry(id.clone()).or_insert(Series {
-                id,
-                labels,
-                samples: Vec::new(),
-            });
+            let kept = self.series.entry(id.clone()).or_insert(Series { id, labels, samples: Vec::new() });
             let known = last_at(kept);
-            kept.samples.extend(
-                samples
-                    .into_iter()
-                    .filter(|sample| known.is_none_or(|at| sample.at > at)),
-            );
+            kept.samples.extend(samples.into_iter().filter(|sample| known.is_none_or(|at| sample.at > at)));
             let extra = kept.samples.len().saturating_sub(MOST_SAMPLES);
             kept.samples.drain(..extra);
         }
         while self.series.len() > MOST_SERIES {
-            let ended = self
-                .series
-                .values()
-                .min_by_key(|series| last_at(series))
-                .map(|series| series.id.clone());
+            let ended = self.series.values().min_by_key(|series| last_at(series)).map(|series| series.id.clone());
             ended.and_then(|id| self.series.remove(&id));
         }
     }
@@ -116,12 +99,7 @@ impl History {
         let needed = |series: &Series| Series {
             id: series.id.clone(),
             labels: series.labels.clone(),
-            samples: series
-                .samples
-                .iter()
-                .skip(first_needed(&series.samples, since))
-                .copied()
-                .collect(),
+            samples: series.samples.iter().skip(first_needed(&series.samples, since)).copied().collect(),
         };
         self.series.values().map(needed).collect()
     }
@@ -153,18 +131,11 @@ mod tests {
 
     fn sample(second: i64) -> Sample {
         #[allow(clippy::cast_precision_loss)]
-        Sample {
-            at: at(second),
-            value: second as f64,
-        }
+        Sample { at: at(second), value: second as f64 }
     }
 
     fn series(id: &str, seconds: impl IntoIterator<Item = i64>) -> Series {
-        Series {
-            id: id.to_owned(),
-            labels: BTreeMap::new(),
-            samples: seconds.into_iter().map(sample).collect(),
-        }
+        Series { id: id.to_owned(), labels: BTreeMap::new(), samples: seconds.into_iter().map(sample).collect() }
     }
 
     fn history() -> History {
@@ -181,10 +152,7 @@ mod tests {
         history.replace(vec![series("a", [1, 2, 3])], at(0));
         history.extend(vec![series("a", [2, 3, 4]), series("b", [4]), series("c", [])]);
         let kept = history.series(at(0));
-        assert_eq!(
-            kept.iter().map(seconds).collect::<Vec<_>>(),
-            [vec![1, 2, 3, 4], vec![4]]
-        );
+        assert_eq!(kept.iter().map(seconds).collect::<Vec<_>>(), [vec![1, 2, 3, 4], vec![4]]);
         assert_eq!(history.newest(), Some(at(4)));
     }
 
@@ -193,10 +161,7 @@ mod tests {
         let mut history = history();
         history.replace(vec![series("a", 1..=9), series("b", [5])], at(0));
         history.forget(at(7));
-        assert_eq!(
-            history.series(at(0)).iter().map(seconds).collect::<Vec<_>>(),
-            [vec![7, 8, 9], vec![5]]
-        );
+        assert_eq!(history.series(at(0)).iter().map(seconds).collect::<Vec<_>>(), [vec![7, 8, 9], vec![5]]);
         assert_eq!(history.covered(), Some(at(7)));
         assert_eq!(seconds(&history.series(at(8))[0]), [8, 9]);
     }

@@ -59,16 +59,8 @@ impl Poller {
     /// A poller that asks nothing until it `run`s; fails if the process has no TLS provider.
     pub fn new(wake: Sender<RolloutKey>, observer: Arc<dyn QueryObserver>) -> Result<Self, ClientError> {
         let client = Client::new()?;
-        let shared = Shared {
-            book: Mutex::new(Book::new()),
-            changed: Notify::new(),
-            client,
-            wake,
-            observer,
-        };
-        Ok(Self {
-            shared: Arc::new(shared),
-        })
+        let shared = Shared { book: Mutex::new(Book::new()), changed: Notify::new(), client, wake, observer };
+        Ok(Self { shared: Arc::new(shared) })
     }
 
     /// Replaces what one Rollout wants to know; nothing forgets the Rollout and what was kept for it alone.
@@ -118,14 +110,7 @@ impl Shared {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn record(
-        &self,
-        Done {
-            job,
-            began,
-            outcome: Outcome { answer, took },
-        }: Done,
-    ) -> Vec<RolloutKey> {
+    fn record(&self, Done { job, began, outcome: Outcome { answer, took } }: Done) -> Vec<RolloutKey> {
         let provider = &job.question.provider.name;
         match &answer {
             Ok(_) => self.observer.answered(provider, took),
@@ -181,13 +166,7 @@ impl Queries {
             };
             let (began, outcome) = result.unwrap_or_else(|| {
                 let text = "reading the answer broke off; this is a fault of Sluice".to_owned();
-                (
-                    started,
-                    Outcome {
-                        answer: Err((FailureClass::Malformed, text)),
-                        took: Span::ZERO,
-                    },
-                )
+                (started, Outcome { answer: Err((FailureClass::Malformed, text)), took: Span::ZERO })
             });
             return Some(Done { job, began, outcome });
         }

@@ -35,10 +35,7 @@ pub(super) struct Moment {
 impl Moment {
     /// This moment.
     pub(super) fn now() -> Self {
-        Self {
-            wall: clock::now(),
-            mono: clock::instant(),
-        }
+        Self { wall: clock::now(), mono: clock::instant() }
     }
 }
 
@@ -68,13 +65,7 @@ pub(super) fn plain(every: Duration, scrape_interval: Duration) -> Span {
 
 /// The shortest time between two queries of one question, for one that must be asked out of turn.
 pub(super) fn least(scrape_interval: Duration) -> Span {
-    span(
-        scrape_interval
-            .as_millis()
-            .checked_div(2)
-            .unwrap_or_default()
-            .max(LEAST_PACE_MS),
-    )
+    span(scrape_interval.as_millis().checked_div(2).unwrap_or_default().max(LEAST_PACE_MS))
 }
 
 /// How long after `asked` a counter is due again: `every`, moved by up to half a scrape so that it falls shortly after
@@ -108,9 +99,7 @@ pub(super) fn window(reach: Reach, scrape_interval: Duration, now: Moment) -> u6
         }
     };
     // A scrape interval of hours must still be readable.
-    let furthest = FURTHEST_MS
-        .min(scrapes(FURTHEST_SCRAPES))
-        .max(scrapes(LEAD_SCRAPES.saturating_add(SLACK_SCRAPES)));
+    let furthest = FURTHEST_MS.min(scrapes(FURTHEST_SCRAPES)).max(scrapes(LEAD_SCRAPES.saturating_add(SLACK_SCRAPES)));
     let milliseconds = back.saturating_add(scrapes(SLACK_SCRAPES)).min(furthest);
     milliseconds.unsigned_abs().div_ceil(1000)
 }
@@ -147,10 +136,7 @@ mod tests {
         // Asked just before the scrape: not twice for one sample.
         assert_eq!(aligned(at(1_014_900), Some(at(1_000_000)), every, scrape), ms(15_160));
         // A longer interval keeps its length and gains the phase.
-        assert_eq!(
-            aligned(at(1_003_000), Some(at(1_000_000)), seconds(60), scrape),
-            ms(57_060)
-        );
+        assert_eq!(aligned(at(1_003_000), Some(at(1_000_000)), seconds(60), scrape), ms(57_060));
         // The server's clock is an hour ahead.
         assert_eq!(aligned(at(1_003_000), Some(at(4_600_000)), every, scrape), ms(12_060));
         assert_eq!(aligned(at(1_003_000), None, every, scrape), ms(15_000));
@@ -166,19 +152,10 @@ mod tests {
 
     #[test]
     fn the_range_reaches_what_is_not_kept() {
-        let now = Moment {
-            wall: at(10_000_000),
-            mono: clock::instant(),
-        };
-        let later = |span| Moment {
-            wall: now.wall,
-            mono: now.mono.checked_add(span).unwrap(),
-        };
+        let now = Moment { wall: at(10_000_000), mono: clock::instant() };
+        let later = |span| Moment { wall: now.wall, mono: now.mono.checked_add(span).unwrap() };
         let scrape = seconds(15);
-        let since = |newest| Reach::Since {
-            asked: now.mono,
-            newest,
-        };
+        let since = |newest| Reach::Since { asked: now.mono, newest };
         // 100 s, 5 scrapes before it and 2 of slack.
         assert_eq!(window(Reach::From(at(9_900_000)), scrape, now), 100 + 75 + 30);
         // Counted up to a time that our clock has not reached.

@@ -78,11 +78,7 @@ async fn answer(request: Request, script: Arc<Script>, seen: Arc<Mutex<Vec<HashM
     let respond = |status: u16, body: Body| Response::builder().status(status).body(body).unwrap();
     match script(&query) {
         Reply::Send(status, body) => respond(status, body.into()),
-        Reply::Redirect(to) => Response::builder()
-            .status(302)
-            .header("location", to)
-            .body(Body::empty())
-            .unwrap(),
+        Reply::Redirect(to) => Response::builder().status(302).header("location", to).body(Body::empty()).unwrap(),
         Reply::Endless => {
             let blanks = futures::stream::repeat_with(|| Ok::<_, std::io::Error>(vec![b' '; 1 << 16]));
             respond(200, Body::from_stream(blanks))

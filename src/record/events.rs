@@ -22,19 +22,10 @@ const LONGEST_NOTE: usize = 1000;
 pub async fn publish(client: &Client, rollout: &Rollout, notice: &Notice, reporter: &str) -> Result<(), Error> {
     let namespace = rollout.namespace().unwrap_or_default();
     let name = rollout.name_any();
-    let Notice {
-        key,
-        severity,
-        reason,
-        action,
-        note,
-    } = notice;
+    let Notice { key, severity, reason, action, note } = notice;
     let event = Event {
         metadata: ObjectMeta {
-            name: Some(names::unique(
-                &name,
-                &format!("{}/{key}", rollout.uid().unwrap_or_default()),
-            )),
+            name: Some(names::unique(&name, &format!("{}/{key}", rollout.uid().unwrap_or_default()))),
             namespace: Some(namespace.clone()),
             ..ObjectMeta::default()
         },

@@ -20,7 +20,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::api::{ConditionStatus, Phase, Rollout, RolloutStatus, Trigger};
+use crate::api::{ConditionStatus, Phase, Rollout, RolloutStatus, Step, Trigger};
 use crate::decide::measure::FailureClass;
 use crate::watch::Freshness;
 
@@ -61,32 +61,15 @@ pub fn registry(rollouts: Store<DeserializeGuard<Rollout>>, freshness: Freshness
         query_errors: Family::default(),
         query_seconds: seconds(),
     };
-    registry.register(
-        "build",
-        "Version of this program",
-        Info::new([("version", env!("CARGO_PKG_VERSION"))]),
-    );
+    registry.register("build", "Version of this program", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
     let reconciles = metrics.reconciles.clone();
     registry.register("reconciles", "Passes over a Rollout, by how they ended", reconciles);
     let histogram = metrics.reconcile_seconds.clone();
     registry.register_with_unit("reconcile_duration", "Time of one pass", Unit::Seconds, histogram);
-    registry.register(
-        "writes",
-        "Writes to workloads, canaries and routes",
-        metrics.writes.clone(),
-    );
-    registry.register(
-        "prometheus_query_errors",
-        "Questions without a usable answer",
-        metrics.query_errors.clone(),
-    );
+    registry.register("writes", "Writes to workloads, canaries and routes", metrics.writes.clone());
+    registry.register("prometheus_query_errors", "Questions without a usable answer", metrics.query_errors.clone());
     let histogram = metrics.query_seconds.clone();
-    registry.register_with_unit(
-        "prometheus_query_duration",
-        "Time of one question",
-        Unit::Seconds,
-        histogram,
-    );
+    registry.register_with_unit("prometheus_query_duration", "Time of one question", Unit::Seconds, histogram);
     registry.register_collector(Box::new(Rollouts { rollouts, freshness }));
     (registry, metrics)
 }
@@ -111,12 +94,7 @@ impl crate::prometheus::QueryObserver for Metrics {
 
     fn failed(&self, provider: &str, class: FailureClass, took: Duration) {
         self.query_seconds.observe(took.as_secs_f64());
-        self.query_errors
-            .get_or_create(&ByProvider {
-                provider: provider.to_owned(),
-                reason: class.reason(),
-            })
-            .inc();
+        self.query_errors.get_or_create(&ByProvider { provider: provider.to_owned(), reason: class.reason() }).inc();
     }
 }
 
@@ -203,18 +181,9 @@ impl Collector for Rollouts {
             .filter_map(|guard| guard.0.as_ref().ok())
             .map(|rollout| (rollout, rollout.status.clone().unwrap_or_default()))
             .collect();
-        let named = |rollout: &Rollout| Named {
-            namespace: rollout.namespace().unwrap_or_default(),
-            name: rollout.name_any(),
-        };
-        let team = |rollout: &Rollout| {
-            rollout
-                .spec
-                .owner
-                .as_ref()
-                .map(|owner| owner.team.clone())
-                .unwrap_or_default()
-        };
+        let named =
+            |rollout: &Rollout| Named { namespace: rollout.namespace().unwrap_or_default(), name: rollout.name_any() };
+        let team = |rollout: &Rollout| rollout.spec.owner.as_ref().map(|owner| owner.team.clone()).unwrap_or_default();
 
         let mut gauge = Gauges { encoder: &mut encoder };
         gauge.family("rollout_info", "What each Rollout governs", |put| {
@@ -234,56 +203,34 @@ impl Collector for Rollouts {
             rollouts.iter().try_for_each(|(rollout, status)| {
                 PHASES.iter().try_for_each(|phase| {
                     let Named { namespace, name } = named(rollout);
-                    let labels = InPhase {
-                        namespace,
-                        name,
-                        phase: format!("{phase:?}"),
-                    };
+                    let labels = InPhase { namespace, name, phase: format!("{phase:?}") };
                     put(&labels, if status.phase == *phase { 1.0 } else { 0.0 })
                 })
             })
         })?;
-        gauge.family(
-            "rollout_status_condition",
-            "1 for the status that each condition has",
-            |put| {
-                rollouts.iter().try_for_each(|(rollout, status)| {
-                    status.conditions.iter().try_for_each(|condition| {
-                        let Named { namespace, name } = named(rollout);
-                        let status = match condition.status {
-                            ConditionStatus::True => "true",
-                            ConditionStatus::False => "false",
-                            ConditionStatus::Unknown => "unknown",
-                        };
-                        put(
-                            &WithCondition {
-                                namespace,
-                                name,
-                                condition: condition.type_.name(),
-                                status,
-                            },
-                            1.0,
-                        )
-                    })
+        gauge.family("rollout_status_condition", "1 for the status that each condition has", |put| {
+            rollouts.iter().try_for_each(|(rollout, status)| {
+                status.conditions.iter().try_for_each(|condition| {
+                    let Named { namespace, name } = named(rollout);
+                    let status = match condition.status {
+                        ConditionStatus::True => "true",
+                        ConditionStatus::False => "false",
+                        ConditionStatus::Unknown => "unknown",
+                    };
+                    put(&WithCondition { namespace, name, condition: condition.type_.name(), status }, 1.0)
                 })
-            },
-        )?;
-        gauge.family(
-            "rollout_wave",
-            "The wave a Rollout is in, from 1; 0 when it is in none",
-            |put| {
-                rollouts.iter().try_for_each(|(rollout, status)| {
-                    let wave = status.run.as_ref().and_then(|run| run.wave.as_ref());
-                    put(&named(rollout), wave.map_or(0.0, |wave| f64::from(wave.index) + 1.0))
-                })
-            },
-        )?;
+            })
+        })?;
+        gauge.family("rollout_wave", "The wave a Rollout is in, from 1; 0 when it is in none", |put| {
+            rollouts.iter().try_for_each(|(rollout, status)| {
+                let run = status.run.as_ref().filter(|run| run.step != Step::Done);
+                let wave = run.and_then(|run| run.wave.as_ref());
+                put(&named(rollout), wave.map_or(0.0, |wave| f64::from(wave.index) + 1.0))
+            })
+        })?;
         gauge.family("rollout_waves", "How many waves a Rollout has", |put| {
             rollouts.iter().try_for_each(|(rollout, _)| {
-                put(
-                    &named(rollout),
-                    f64::from(u32::try_from(rollout.spec.waves.len()).unwrap_or(u32::MAX)),
-                )
+                put(&named(rollout), f64::from(u32::try_from(rollout.spec.waves.len()).unwrap_or(u32::MAX)))
             })
         })?;
         gauge.family(
@@ -291,10 +238,26 @@ impl Collector for Rollouts {
             "The share of live traffic that the canary is meant to have",
             |put| {
                 rollouts.iter().try_for_each(|(rollout, status)| {
-                    put(
-                        &named(rollout),
-                        status.run.as_ref().map_or(0.0, |run| f64::from(run.weight) / 100.0),
-                    )
+                    put(&named(rollout), status.run.as_ref().map_or(0.0, |run| f64::from(run.weight) / 100.0))
+                })
+            },
+        )?;
+        gauge.family(
+            "rollout_canary_observed_ratio",
+            "The share of requests that the canary was seen to get in this wave",
+            |put| {
+                rollouts.iter().try_for_each(|(rollout, status)| {
+                    let run = status.run.as_ref().filter(|run| run.weight > 0);
+                    let Some(tally) = run.map(|run| run.traffic.settled) else {
+                        return Ok(());
+                    };
+                    let total = tally.canary_requests.saturating_add(tally.stable_requests);
+                    if total == 0 {
+                        return Ok(());
+                    }
+                    #[allow(clippy::cast_precision_loss)] // counts of requests are far below 2^53
+                    let share = tally.canary_requests as f64 / total as f64;
+                    put(&named(rollout), share)
                 })
             },
         )?;
@@ -311,13 +274,8 @@ impl Collector for Rollouts {
                         Trigger::Automatic => "automatic",
                         Trigger::Manual => "manual",
                     };
-                    let labels = TakenBack {
-                        namespace,
-                        name,
-                        team: team(rollout),
-                        trigger,
-                        reason: last.reason.clone(),
-                    };
+                    let labels =
+                        TakenBack { namespace, name, team: team(rollout), trigger, reason: last.reason.clone() };
                     put(&labels, last.at.as_duration().as_secs_f64())
                 })
             },
@@ -341,22 +299,13 @@ impl Collector for Rollouts {
         let watches = self.freshness.all();
         let mut gauge = Gauges { encoder: &mut encoder };
         gauge.family("watch_ready", "1 when a kind has been listed and is watched", |put| {
-            watches
-                .iter()
-                .try_for_each(|(kind, state)| put(&WatchOf { kind }, if state.ready { 1.0 } else { 0.0 }))
+            watches.iter().try_for_each(|(kind, state)| put(&WatchOf { kind }, if state.ready { 1.0 } else { 0.0 }))
         })?;
-        gauge.family(
-            "watch_errors",
-            "Errors of the watch of a kind since the start of this process",
-            |put| {
-                watches.iter().try_for_each(|(kind, state)| {
-                    put(
-                        &WatchOf { kind },
-                        f64::from(u32::try_from(state.errors).unwrap_or(u32::MAX)),
-                    )
-                })
-            },
-        )
+        gauge.family("watch_errors", "Errors of the watch of a kind since the start of this process", |put| {
+            watches.iter().try_for_each(|(kind, state)| {
+                put(&WatchOf { kind }, f64::from(u32::try_from(state.errors).unwrap_or(u32::MAX)))
+            })
+        })
     }
 }
 

@@ -53,10 +53,7 @@ async fn send<T>(what: &'static str, call: impl Future<Output = Result<T, kube::
         Ok(Ok(answer)) => Ok(answer),
         // 409 is both "changed meanwhile" and "exists already"; kube's `is_conflict` knows only the first.
         Ok(Err(kube::Error::Api(status))) if status.code == 409 => Err(Error::Conflict { what }),
-        Ok(Err(source)) => Err(Error::Refused {
-            what,
-            source: Box::new(source),
-        }),
+        Ok(Err(source)) => Err(Error::Refused { what, source: Box::new(source) }),
         Err(_) => Err(Error::Timeout { what }),
     }
 }

@@ -21,13 +21,9 @@ pub async fn write(client: &Client, rollout: &Rollout, record: &Record) -> Resul
             let mut release = Release::new(name, spec.as_ref().clone());
             release.metadata.labels = Some(labels(rollout, spec.owner.as_ref()));
             there_already(send("release", api.create(&PostParams::default(), &release)).await)?;
-            if status.outcome.is_some() {
+            if let Some(status) = status {
                 let patch = json!({"status": status});
-                send(
-                    "release",
-                    api.patch_status(name, &PatchParams::default(), &Patch::Merge(patch)),
-                )
-                .await?;
+                send("release", api.patch_status(name, &PatchParams::default(), &Patch::Merge(patch))).await?;
             }
             Ok(())
         }
@@ -43,10 +39,7 @@ pub async fn write(client: &Client, rollout: &Rollout, record: &Record) -> Resul
 fn labels(rollout: &Rollout, owner: Option<&Owner>) -> BTreeMap<String, String> {
     let mut labels: BTreeMap<String, String> = [
         ("app.kubernetes.io/managed-by".to_owned(), "sluice".to_owned()),
-        (
-            names::ROLLOUT_NAME_LABEL.to_owned(),
-            names::with_suffix(&rollout.name_any(), ""),
-        ),
+        (names::ROLLOUT_NAME_LABEL.to_owned(), names::with_suffix(&rollout.name_any(), "")),
     ]
     .into();
     let valid = |team: &str| team.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));

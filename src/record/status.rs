@@ -15,11 +15,7 @@ pub async fn commit(client: &Client, rollout: &Rollout, status: RolloutStatus) -
     let api: Api<Rollout> = Api::namespaced(client.clone(), &namespace);
     let mut next = rollout.clone();
     next.status = Some(status);
-    send(
-        "status",
-        api.replace_status(&rollout.name_any(), &PostParams::default(), &next),
-    )
-    .await
+    send("status", api.replace_status(&rollout.name_any(), &PostParams::default(), &next)).await
 }
 
 /// Says on an object that this program cannot read what is wrong with it. Written again, it changes nothing.
@@ -30,10 +26,7 @@ pub async fn malformed(client: &Client, object: &InvalidObject) -> Result<(), Er
     };
     let resource = kube::discovery::ApiResource::erase::<Rollout>(&());
     let api: Api<kube::api::DynamicObject> = Api::namespaced_with(client.clone(), namespace, &resource);
-    let message: String = format!("this Rollout cannot be read: {}", object.error)
-        .chars()
-        .take(1000)
-        .collect();
+    let message: String = format!("this Rollout cannot be read: {}", object.error).chars().take(1000).collect();
     let condition = |type_: &str, status: &str| {
         json!({
             "type": type_,
@@ -50,10 +43,6 @@ pub async fn malformed(client: &Client, object: &InvalidObject) -> Result<(), Er
         "message": message,
         "conditions": [condition("Ready", "False"), condition("Stalled", "True")],
     }});
-    send(
-        "status",
-        api.patch_status(name, &PatchParams::default(), &Patch::Merge(patch)),
-    )
-    .await?;
+    send("status", api.patch_status(name, &PatchParams::default(), &Patch::Merge(patch))).await?;
     Ok(())
 }

@@ -66,13 +66,7 @@ pub fn stores(client: &Client, freshness: &Freshness, wake: &mpsc::Sender<Rollou
     let mut tasks: Tasks = vec![("Rollout", Box::pin(task))];
     let every = watcher::Config::default;
     let of_canaries = || every().labels(&format!("{}={}", names::ROLE_LABEL, names::CANARY_ROLE));
-    let mut kinds = Kinds {
-        client,
-        freshness,
-        wake,
-        rollouts: &rollouts,
-        tasks: &mut tasks,
-    };
+    let mut kinds = Kinds { client, freshness, wake, rollouts: &rollouts, tasks: &mut tasks };
     let stores = Stores {
         deployments: kinds.watch::<DeploymentView>("Deployment", every()),
         replica_sets: kinds.watch::<ReplicaSetView>("ReplicaSet", every()),
@@ -153,7 +147,5 @@ where
 /// Takes off what nobody reads: managedFields are the larger part of most objects.
 fn trim<K: Resource>(object: &mut K) {
     object.managed_fields_mut().clear();
-    object
-        .annotations_mut()
-        .remove("kubectl.kubernetes.io/last-applied-configuration");
+    object.annotations_mut().remove("kubectl.kubernetes.io/last-applied-configuration");
 }

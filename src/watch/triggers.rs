@@ -71,12 +71,7 @@ impl Concerns for PodView {
 
 impl Concerns for HttpRouteView {
     fn concerns(&self, rollout: &Rollout) -> bool {
-        rollout
-            .spec
-            .traffic
-            .routes
-            .iter()
-            .any(|route| route.name == self.name_any())
+        rollout.spec.traffic.routes.iter().any(|route| route.name == self.name_any())
     }
 }
 

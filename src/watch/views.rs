@@ -13,6 +13,15 @@ use serde_json::Value;
 
 use crate::api::names;
 
+/// Go writes an empty list or map as `null` where the field is not marked as optional; that is no error.
+fn or_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Default + Deserialize<'de>,
+{
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
 /// What is kept of a pod template.
 #[derive(Debug, Clone, Default)]
 pub struct TemplateView {
@@ -34,27 +43,13 @@ impl<'de> Deserialize<'de> for TemplateView {
 
 impl From<&Value> for TemplateView {
     fn from(template: &Value) -> Self {
-        let list = |pointer: &str| {
-            template
-                .pointer(pointer)
-                .and_then(Value::as_array)
-                .cloned()
-                .unwrap_or_default()
-        };
+        let list = |pointer: &str| template.pointer(pointer).and_then(Value::as_array).cloned().unwrap_or_default();
         let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
         let containers = list("/spec/containers");
         let mut hazards = Vec::new();
         for container in &containers {
-            let ports = container
-                .get("ports")
-                .and_then(Value::as_array)
-                .cloned()
-                .unwrap_or_default();
-            if ports.iter().any(|port| {
-                port.get("hostPort")
-                    .and_then(Value::as_u64)
-                    .is_some_and(|port| port > 0)
-            }) {
+            let ports = container.get("ports").and_then(Value::as_array).cloned().unwrap_or_default();
+            if ports.iter().any(|port| port.get("hostPort").and_then(Value::as_u64).is_some_and(|port| port > 0)) {
                 hazards.push(format!("container {} uses a hostPort", text(container, "name")));
             }
         }
@@ -63,24 +58,16 @@ impl From<&Value> for TemplateView {
         }
         for volume in list("/spec/volumes") {
             if volume.get("persistentVolumeClaim").is_some() {
-                hazards.push(format!(
-                    "volume {} is a claim that canary and stable would share",
-                    text(&volume, "name")
-                ));
+                hazards.push(format!("volume {} is a claim that canary and stable would share", text(&volume, "name")));
             }
         }
         let labels = template.pointer("/metadata/labels").and_then(Value::as_object);
-        let labels = labels
-            .into_iter()
-            .flatten()
-            .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())));
+        let labels =
+            labels.into_iter().flatten().filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())));
         Self {
             digest: names::template_digest(template),
             labels: labels.filter(|(key, _)| key != "pod-template-hash").collect(),
-            images: containers
-                .iter()
-                .map(|one| format!("{}={}", text(one, "name"), text(one, "image")))
-                .collect(),
+            images: containers.iter().map(|one| format!("{}={}", text(one, "name"), text(one, "image"))).collect(),
             hazards,
         }
     }
@@ -121,8 +108,10 @@ pub struct DeploymentSpecView {
 #[serde(rename_all = "camelCase", default)]
 pub struct SelectorView {
     /// Labels that must be equal.
+    #[serde(default, deserialize_with = "or_default")]
     pub match_labels: BTreeMap<String, String>,
     /// Whether there are expressions as well.
+    #[serde(default, deserialize_with = "or_default")]
     pub match_expressions: Vec<Value>,
 }
 
@@ -148,6 +137,7 @@ pub struct DeploymentStatusView {
     /// Available replicas.
     pub available_replicas: u32,
     /// Its conditions.
+    #[serde(default, deserialize_with = "or_default")]
     pub conditions: Vec<ConditionView>,
 }
 
@@ -216,8 +206,10 @@ pub struct ServiceView {
 #[serde(default)]
 pub struct ServiceSpecView {
     /// Which pods.
+    #[serde(default, deserialize_with = "or_default")]
     pub selector: BTreeMap<String, String>,
     /// Which ports, as they stand in the object.
+    #[serde(default, deserialize_with = "or_default")]
     pub ports: Vec<Value>,
 }
 
@@ -228,7 +220,7 @@ pub struct EndpointSliceView {
     /// Name, labels, owner, versions.
     pub metadata: ObjectMeta,
     /// The endpoints.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub endpoints: Vec<EndpointView>,
 }
 
@@ -264,10 +256,13 @@ pub struct PodView {
 #[serde(rename_all = "camelCase", default)]
 pub struct PodStatusView {
     /// Its conditions.
+    #[serde(default, deserialize_with = "or_default")]
     pub conditions: Vec<ConditionView>,
     /// Its init containers.
+    #[serde(default, deserialize_with = "or_default")]
     pub init_container_statuses: Vec<ContainerStatusView>,
     /// Its containers.
+    #[serde(default, deserialize_with = "or_default")]
     pub container_statuses: Vec<ContainerStatusView>,
 }
 
@@ -317,6 +312,7 @@ pub struct HttpRouteView {
 #[serde(default)]
 pub struct HttpRouteSpecView {
     /// Its rules.
+    #[serde(default, deserialize_with = "or_default")]
     pub rules: Vec<Value>,
 }
 
@@ -325,6 +321,7 @@ pub struct HttpRouteSpecView {
 #[serde(default)]
 pub struct HttpRouteStatusView {
     /// What each gateway says.
+    #[serde(default, deserialize_with = "or_default")]
     pub parents: Vec<RouteParentView>,
 }
 
@@ -335,6 +332,7 @@ pub struct RouteParentView {
     /// The controller of the gateway.
     pub controller_name: String,
     /// What it says.
+    #[serde(default, deserialize_with = "or_default")]
     pub conditions: Vec<ConditionView>,
 }
 
@@ -364,5 +362,40 @@ impl Resource for HttpRouteView {
 
     fn meta_mut(&mut self) -> &mut ObjectMeta {
         &mut self.metadata
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn lists_that_are_null_are_empty() {
+        // A slice of a Service without pods is written so by the endpoint slice controller.
+        let slice = json!({"metadata": {"name": "a"}, "addressType": "IPv4", "endpoints": null, "ports": null});
+        let slice: EndpointSliceView = serde_json::from_value(slice).unwrap();
+        assert!(slice.endpoints.is_empty());
+        let service = json!({"metadata": {"name": "a"}, "spec": {"selector": null, "ports": null}});
+        let service: ServiceView = serde_json::from_value(service).unwrap();
+        assert!(service.spec.selector.is_empty());
+        let route = json!({"metadata": {"name": "a"}, "spec": {"rules": null}, "status": {"parents": null}});
+        let route: HttpRouteView = serde_json::from_value(route).unwrap();
+        assert!(route.spec.rules.is_empty());
+        let pod = json!({"metadata": {"name": "a"}, "status": {"conditions": null, "containerStatuses": null}});
+        let pod: PodView = serde_json::from_value(pod).unwrap();
+        assert!(pod.status.container_statuses.is_empty());
+    }
+
+    #[test]
+    fn what_cannot_run_twice_is_seen() {
+        let template = json!({"spec": {
+            "containers": [{"name": "a", "image": "i", "ports": [{"containerPort": 1, "hostPort": 2}]}],
+            "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "c"}}, {"name": "tmp", "emptyDir": {}}],
+        }});
+        let hazards = TemplateView::from(&template).hazards;
+        assert_eq!(hazards.len(), 2, "{hazards:?}");
+        assert!(hazards[0].contains("hostPort") && hazards[1].contains("data"));
     }
 }

@@ -79,14 +79,7 @@ fn decide_is_pure() {
 fn api_is_data() {
     forbid(
         "src/api",
-        &[
-            "async ",
-            ".await",
-            "tokio",
-            "kube::Client",
-            "kube::Api",
-            "Timestamp::now",
-        ],
+        &["async ", ".await", "tokio", "kube::Client", "kube::Api", "Timestamp::now"],
         "api is data only",
     );
     forbid("src/api", &["crate::"], "api knows nothing else of the program");
@@ -94,11 +87,7 @@ fn api_is_data() {
 
 #[test]
 fn observe_and_act_meet_only_in_snapshot_and_plan() {
-    forbid(
-        "src/act",
-        &["crate::observe", "crate::record"],
-        "act carries out a plan and nothing else",
-    );
+    forbid("src/act", &["crate::observe", "crate::record"], "act carries out a plan and nothing else");
     // `CALL_TIMEOUT` is the one thing they share: how long a call may take.
     for (path, text) in sources("src/observe") {
         for line in code(&text).filter(|line| line.contains("crate::act")) {
@@ -110,14 +99,7 @@ fn observe_and_act_meet_only_in_snapshot_and_plan() {
 #[test]
 fn only_act_and_record_write_to_the_cluster() {
     // Every writing call of the client takes one of these, or is a request made by hand.
-    let signs = [
-        "PatchParams",
-        "PostParams",
-        "DeleteParams",
-        "kube::core::Request",
-        ".request(",
-        ".request_text(",
-    ];
+    let signs = ["PatchParams", "PostParams", "DeleteParams", "kube::core::Request", ".request(", ".request_text("];
     for (path, text) in sources("src") {
         let name = path.display().to_string();
         if name.contains("/src/act/") || name.contains("/src/record/") {
@@ -125,10 +107,7 @@ fn only_act_and_record_write_to_the_cluster() {
         }
         for line in code(&text) {
             for sign in signs {
-                assert!(
-                    !line.contains(sign),
-                    "{name}: {line:?} looks like a write; only act and record may write"
-                );
+                assert!(!line.contains(sign), "{name}: {line:?} looks like a write; only act and record may write");
             }
         }
     }
@@ -138,11 +117,7 @@ fn only_act_and_record_write_to_the_cluster() {
 fn every_module_says_what_it_owns() {
     for (path, text) in sources("src") {
         let first = text.lines().next().unwrap_or_default();
-        assert!(
-            first.starts_with("//! "),
-            "{} does not begin with what it owns",
-            path.display()
-        );
+        assert!(first.starts_with("//! "), "{} does not begin with what it owns", path.display());
     }
 }
 

@@ -15,10 +15,7 @@ fn the_files_are_what_the_code_says() {
         let path = format!("{}/crds/{file}", env!("CARGO_MANIFEST_DIR"));
         let written = std::fs::read_to_string(&path).unwrap_or_default();
         let generated = crds::yaml(&definition).unwrap();
-        assert!(
-            written == generated,
-            "crds/{file} is not what src/api says; run `make crds` and commit the result"
-        );
+        assert!(written == generated, "crds/{file} is not what src/api says; run `make crds` and commit the result");
     }
 }
 
@@ -84,10 +81,7 @@ fn the_shortest_useful_rollout_has_defaults() {
     let mut short = spec();
     short.as_object_mut().unwrap().remove("waves");
     let spec: RolloutSpec = serde_json::from_value(short).unwrap();
-    assert_eq!(
-        spec.waves.iter().map(|wave| wave.weight).collect::<Vec<_>>(),
-        [1, 5, 25, 50]
-    );
+    assert_eq!(spec.waves.iter().map(|wave| wave.weight).collect::<Vec<_>>(), [1, 5, 25, 50]);
     assert_eq!(spec.traffic.canary_service_name(), "shop-canary");
     assert_eq!(spec.analysis.signals[0].consecutive, 2);
     let rollout = Rollout::new("shop", spec);
@@ -99,22 +93,14 @@ fn rules_name_the_field() {
     let cases: [(&str, Value, &str); 7] = [
         ("/waves", json!([{"weight": 5}, {"weight": 1}]), "weights must increase"),
         ("/waves", json!([{"weight": 5}, {"weight": 5}]), "weights must increase"),
-        (
-            "/waves/0",
-            json!({"weight": 1, "bake": "20m", "maxBake": "10m"}),
-            "bake must not be longer",
-        ),
+        ("/waves/0", json!({"weight": 1, "bake": "20m", "maxBake": "10m"}), "bake must not be longer"),
         ("/analysis/signals/0", json!({"name": "x"}), "exactly one of"),
         (
             "/analysis/signals/0",
             json!({"name": "x", "errorRatio": {"threshold": "1%"}, "query": {"promql": "1", "max": "1"}}),
             "exactly one of",
         ),
-        (
-            "/analysis/signals/0",
-            json!({"name": "x", "query": {"promql": "1"}}),
-            "max, min or both",
-        ),
+        ("/analysis/signals/0", json!({"name": "x", "query": {"promql": "1"}}), "max, min or both"),
         (
             "/analysis/signals/0",
             json!({"name": "x", "errorRatio": {"threshold": "1%"}, "consecutive": 3, "of": 2}),

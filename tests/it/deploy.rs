@@ -7,19 +7,15 @@ use sluice::api::names;
 
 fn documents(file: &str) -> Vec<Value> {
     let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap();
-    let documents = text
-        .split("\n---\n")
-        .map(|document| serde_saphyr::from_str::<Value>(document).unwrap());
+    let documents = text.split("\n---\n").map(|document| serde_saphyr::from_str::<Value>(document).unwrap());
     documents.filter(|document| !document.is_null()).collect()
 }
 
 #[test]
 fn the_gate_selects_the_label_that_the_operator_sets() {
     let policies = documents("deploy/policies.yaml");
-    let selecting: Vec<&Value> = policies
-        .iter()
-        .filter(|policy| policy["kind"].as_str().unwrap().ends_with("Policy"))
-        .collect();
+    let selecting: Vec<&Value> =
+        policies.iter().filter(|policy| policy["kind"].as_str().unwrap().ends_with("Policy")).collect();
     assert_eq!(selecting.len(), 3);
     for policy in selecting {
         let selector = &policy["spec"]["matchConstraints"]["objectSelector"]["matchExpressions"][0];
@@ -36,10 +32,7 @@ fn the_gate_selects_the_label_that_the_operator_sets() {
 #[test]
 fn the_policies_know_the_operator_and_the_way_out() {
     let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/policies.yaml")).unwrap();
-    let account = documents("deploy/rbac.yaml")
-        .into_iter()
-        .find(|one| one["kind"] == "ServiceAccount")
-        .unwrap();
+    let account = documents("deploy/rbac.yaml").into_iter().find(|one| one["kind"] == "ServiceAccount").unwrap();
     let user = format!(
         "system:serviceaccount:{}:{}",
         account["metadata"]["namespace"].as_str().unwrap(),
@@ -51,10 +44,7 @@ fn the_policies_know_the_operator_and_the_way_out() {
 
 #[test]
 fn rights_have_no_wildcard_and_no_secrets() {
-    let role = documents("deploy/rbac.yaml")
-        .into_iter()
-        .find(|one| one["kind"] == "ClusterRole")
-        .unwrap();
+    let role = documents("deploy/rbac.yaml").into_iter().find(|one| one["kind"] == "ClusterRole").unwrap();
     for rule in role["rules"].as_array().unwrap() {
         for list in ["apiGroups", "resources", "verbs"] {
             for word in rule[list].as_array().unwrap() {
@@ -66,10 +56,7 @@ fn rights_have_no_wildcard_and_no_secrets() {
 
 #[test]
 fn the_operator_is_restricted_and_probed() {
-    let operator = documents("deploy/operator.yaml")
-        .into_iter()
-        .find(|one| one["kind"] == "Deployment")
-        .unwrap();
+    let operator = documents("deploy/operator.yaml").into_iter().find(|one| one["kind"] == "Deployment").unwrap();
     let pod = &operator["spec"]["template"]["spec"];
     let container = &pod["containers"][0];
     assert_eq!(pod["securityContext"]["runAsNonRoot"], true);

@@ -8,9 +8,7 @@ use sluice::api::{MetricsProviderSpec, Rollout};
 
 fn documents(file: &str) -> Vec<Value> {
     let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap();
-    text.split("\n---\n")
-        .map(|document| serde_saphyr::from_str::<Value>(document).unwrap())
-        .collect()
+    text.split("\n---\n").map(|document| serde_saphyr::from_str::<Value>(document).unwrap()).collect()
 }
 
 #[test]
@@ -30,14 +28,8 @@ fn versions_differ_only_in_what_they_say() {
     for (file, version, errors) in [("v2", "v2", "0%"), ("v3", "v3", "5%")] {
         let [mut other] = documents(&format!("examples/shop/{file}.yaml")).try_into().unwrap();
         let env = other.pointer_mut("/spec/template/spec/containers/0/env").unwrap();
-        assert_eq!(
-            (&env[0]["value"], &env[1]["value"]),
-            (&Value::from(version), &Value::from(errors))
-        );
-        *env = deployment
-            .pointer("/spec/template/spec/containers/0/env")
-            .unwrap()
-            .clone();
+        assert_eq!((&env[0]["value"], &env[1]["value"]), (&Value::from(version), &Value::from(errors)));
+        *env = deployment.pointer("/spec/template/spec/containers/0/env").unwrap().clone();
         assert_eq!(&other, deployment, "examples/shop/{file}.yaml");
     }
 }

@@ -57,10 +57,7 @@ fn invariants(world: &World) -> Result<(), TestCaseError> {
     prop_assert!(weights.values().sum::<u64>() > 0, "nobody would be served: {weights:?}");
     prop_assert!(weights.contains_key("shop"));
     // The other rule is nobody's business.
-    prop_assert_eq!(
-        &world.route["spec"]["rules"][1],
-        &World::new().route["spec"]["rules"][1]
-    );
+    prop_assert_eq!(&world.route["spec"]["rules"][1], &World::new().route["spec"]["rules"][1]);
     if let Some(run) = &world.status.run {
         if run.outcome.is_some_and(|outcome| outcome != Outcome::Promoted) {
             prop_assert_eq!(run.weight, 0, "an attempt that was taken back keeps a weight");

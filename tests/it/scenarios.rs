@@ -46,10 +46,7 @@ fn a_good_version_is_promoted() {
     assert_eq!((world.pods_of("v2"), world.pods_of("v1")), (4, 0));
     assert!(!world.has_canary() && !world.canary_service && !world.paused);
     assert_eq!(world.route["spec"], World::new().route["spec"]);
-    assert_eq!(
-        world.releases.values().copied().collect::<Vec<_>>(),
-        [Some(Outcome::Promoted)]
-    );
+    assert_eq!(world.releases.values().copied().collect::<Vec<_>>(), [Some(Outcome::Promoted)]);
     assert!(world.reworks.is_empty());
     insta::assert_snapshot!(transcript);
 }
@@ -57,13 +54,7 @@ fn a_good_version_is_promoted() {
 #[test]
 fn a_bad_version_is_taken_back() {
     let (mut world, mut transcript) = adopted();
-    world.behave(
-        "v2",
-        Behaviour {
-            errors: 0.05,
-            ..Behaviour::default()
-        },
-    );
+    world.behave("v2", Behaviour { errors: 0.05, ..Behaviour::default() });
     world.apply("v2");
     play(&mut world, 60, &mut transcript);
     assert_eq!(world.status.phase, Phase::RolledBack, "{transcript}");
@@ -77,11 +68,7 @@ fn a_bad_version_is_taken_back() {
     assert_eq!(world.status.attempts, attempts);
     world.apply("v1");
     play(&mut world, 5, &mut transcript);
-    assert_eq!(
-        (world.status.phase, world.paused),
-        (Phase::Stable, false),
-        "{transcript}"
-    );
+    assert_eq!((world.status.phase, world.paused), (Phase::Stable, false), "{transcript}");
     world.apply("v3");
     play(&mut world, 80, &mut transcript);
     assert_eq!(world.status.phase, Phase::Promoted, "{transcript}");
@@ -92,21 +79,11 @@ fn a_bad_version_is_taken_back() {
 #[test]
 fn a_canary_that_never_comes_up_is_given_no_traffic() {
     let (mut world, mut transcript) = adopted();
-    world.behave(
-        "v2",
-        Behaviour {
-            never_ready: true,
-            ..Behaviour::default()
-        },
-    );
+    world.behave("v2", Behaviour { never_ready: true, ..Behaviour::default() });
     world.apply("v2");
     play(&mut world, 80, &mut transcript);
     let run = world.status.run.clone().unwrap();
-    assert_eq!(
-        (run.outcome, run.max_weight),
-        (Some(Outcome::FailedBeforeExposure), 0),
-        "{transcript}"
-    );
+    assert_eq!((run.outcome, run.max_weight), (Some(Outcome::FailedBeforeExposure), 0), "{transcript}");
     assert!(world.reworks.is_empty());
     assert!(world.status.last_rollback.is_some());
     insta::assert_snapshot!(transcript);
@@ -115,13 +92,7 @@ fn a_canary_that_never_comes_up_is_given_no_traffic() {
 #[test]
 fn prometheus_away_holds_and_never_decides() {
     let (mut world, mut transcript) = adopted();
-    world.behave(
-        "v2",
-        Behaviour {
-            errors: 0.05,
-            ..Behaviour::default()
-        },
-    );
+    world.behave("v2", Behaviour { errors: 0.05, ..Behaviour::default() });
     world.apply("v2");
     play(&mut world, 4, &mut transcript);
     assert_eq!(world.status.run.as_ref().unwrap().step, Step::Shifting, "{transcript}");
@@ -141,20 +112,10 @@ fn a_crash_loop_needs_no_metrics() {
     play(&mut world, 12, &mut transcript);
     assert!(world.share() > 0.0);
     world.prometheus = false;
-    world.behave(
-        "v2",
-        Behaviour {
-            crashes: true,
-            ..Behaviour::default()
-        },
-    );
+    world.behave("v2", Behaviour { crashes: true, ..Behaviour::default() });
     play(&mut world, 30, &mut transcript);
     let run = world.status.run.clone().unwrap();
-    assert_eq!(
-        (run.outcome, run.reason.as_deref()),
-        (Some(Outcome::RolledBack), Some("CrashLoop")),
-        "{transcript}"
-    );
+    assert_eq!((run.outcome, run.reason.as_deref()), (Some(Outcome::RolledBack), Some("CrashLoop")), "{transcript}");
 }
 
 #[test]
@@ -179,10 +140,7 @@ fn the_stable_template_again_ends_the_attempt() {
     world.apply("v1");
     play(&mut world, 30, &mut transcript);
     assert_eq!(world.status.phase, Phase::Stable, "{transcript}");
-    assert_eq!(
-        world.releases.values().copied().collect::<Vec<_>>(),
-        [Some(Outcome::Aborted)]
-    );
+    assert_eq!(world.releases.values().copied().collect::<Vec<_>>(), [Some(Outcome::Aborted)]);
     assert!(!world.paused && !world.has_canary());
     assert_eq!(world.reworks.len(), 1, "it was exposed, and a person took it back");
 }
@@ -197,13 +155,7 @@ fn a_promotion_that_turns_bad_goes_back() {
     while world.status.run.as_ref().unwrap().step != Step::Promoting {
         play(&mut world, 1, &mut transcript);
     }
-    world.behave(
-        "v3",
-        Behaviour {
-            errors: 0.2,
-            ..Behaviour::default()
-        },
-    );
+    world.behave("v3", Behaviour { errors: 0.2, ..Behaviour::default() });
     play(&mut world, 60, &mut transcript);
     assert_eq!((world.pods_of("v2"), world.pods_of("v3")), (4, 0), "{transcript}");
     assert_eq!(world.status.phase, Phase::Stable, "{transcript}");
@@ -219,9 +171,6 @@ fn deleting_the_rollout_never_completes_an_unproven_template() {
     world.deleting = true;
     play(&mut world, 40, &mut transcript);
     assert!(world.deleted, "{transcript}");
-    assert_eq!(
-        (world.pods_of("v2"), world.paused, world.label.clone()),
-        (0, true, None)
-    );
+    assert_eq!((world.pods_of("v2"), world.paused, world.label.clone()), (0, true, None));
     assert_eq!(world.route["spec"], World::new().route["spec"]);
 }

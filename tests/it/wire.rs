@@ -79,46 +79,28 @@ async fn a_weight_is_a_json_patch_with_its_guards() {
         {"op": "test", "path": "/spec/rules/0/backendRefs/0/name", "value": "shop"},
         {"op": "add", "path": "/spec/rules/0/backendRefs/0/weight", "value": 90},
     ]);
-    let write = Write::PatchRoute {
-        name: "shop".into(),
-        weight: Some(10),
-        patch: patch.clone(),
-    };
+    let write = Write::PatchRoute { name: "shop".into(), weight: Some(10), patch: patch.clone() };
     let route = json!({"metadata": {"name": "shop", "namespace": "demo"}});
     let (applied, sent) = act_on(write, 200, route).await;
     assert_eq!(applied.done, ["patch_route"]);
     assert_eq!(sent.method, "PATCH");
-    assert_eq!(
-        sent.path,
-        "/apis/gateway.networking.k8s.io/v1/namespaces/demo/httproutes/shop?"
-    );
+    assert_eq!(sent.path, "/apis/gateway.networking.k8s.io/v1/namespaces/demo/httproutes/shop?");
     assert_eq!(sent.content_type, "application/json-patch+json");
     assert_eq!(sent.body, patch);
 }
 
 #[tokio::test]
 async fn a_failed_test_is_a_conflict_and_not_an_error() {
-    let write = Write::PatchRoute {
-        name: "shop".into(),
-        weight: Some(10),
-        patch: json!([]),
-    };
+    let write = Write::PatchRoute { name: "shop".into(), weight: Some(10), patch: json!([]) };
     let refusal = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "reason": "Invalid",
         "message": "the server rejected our request due to an error in our request", "code": 422});
     let (applied, _) = act_on(write, 422, refusal).await;
-    assert!(
-        matches!(applied.error, Some(act::Error::Conflict { .. })),
-        "{:?}",
-        applied.error
-    );
+    assert!(matches!(applied.error, Some(act::Error::Conflict { .. })), "{:?}", applied.error);
 }
 
 #[tokio::test]
 async fn the_gate_opens_only_for_the_version_that_was_judged() {
-    let write = Write::OpenGate {
-        workload: "shop".into(),
-        resource_version: "42".into(),
-    };
+    let write = Write::OpenGate { workload: "shop".into(), resource_version: "42".into() };
     let (_, sent) = act_on(write, 200, deployment()).await;
     assert_eq!(sent.path, "/apis/apps/v1/namespaces/demo/deployments/shop?");
     assert_eq!(
@@ -132,14 +114,9 @@ async fn the_gate_opens_only_for_the_version_that_was_judged() {
 
 #[tokio::test]
 async fn the_gate_is_proven_by_a_dry_run() {
-    let write = Write::ProveGate {
-        workload: "shop".into(),
-    };
+    let write = Write::ProveGate { workload: "shop".into() };
     let (applied, sent) = act_on(write, 200, deployment()).await;
-    assert_eq!(
-        sent.path,
-        "/apis/apps/v1/namespaces/demo/deployments/shop?&dryRun=All&fieldManager=sluice"
-    );
+    assert_eq!(sent.path, "/apis/apps/v1/namespaces/demo/deployments/shop?&dryRun=All&fieldManager=sluice");
     assert_eq!(sent.content_type, "application/merge-patch+json");
     assert!(sent.body.pointer("/spec/template/metadata/annotations").is_some());
     assert!(applied.gate.unwrap().held);
@@ -147,17 +124,11 @@ async fn the_gate_is_proven_by_a_dry_run() {
 
 #[tokio::test]
 async fn a_canary_is_deleted_by_its_uid() {
-    let write = Write::DeleteCanary {
-        name: "shop-canary".into(),
-        uid: "abc".into(),
-    };
+    let write = Write::DeleteCanary { name: "shop-canary".into(), uid: "abc".into() };
     let gone = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "reason": "NotFound",
         "message": "not found", "code": 404});
     let (applied, sent) = act_on(write, 404, gone).await;
-    assert_eq!(
-        (sent.method.as_str(), sent.body["preconditions"]["uid"].as_str()),
-        ("DELETE", Some("abc"))
-    );
+    assert_eq!((sent.method.as_str(), sent.body["preconditions"]["uid"].as_str()), ("DELETE", Some("abc")));
     assert!(applied.error.is_none(), "what is gone is gone: {:?}", applied.error);
 }
 
@@ -165,14 +136,8 @@ async fn a_canary_is_deleted_by_its_uid() {
 async fn other_finalizers_stay() {
     let rollout = json!({"apiVersion": "sluice.dev/v1alpha1", "kind": "Rollout", "metadata": {"name": "shop"}, "spec": rollout_spec()});
     let (_, sent) = act_on(Write::AddFinalizer, 200, rollout).await;
-    assert_eq!(
-        sent.body[0],
-        json!({"op": "test", "path": "/metadata/resourceVersion", "value": "7"})
-    );
-    assert_eq!(
-        sent.body[1]["value"],
-        json!(["other.dev/keep", "sluice.dev/restore-traffic"])
-    );
+    assert_eq!(sent.body[0], json!({"op": "test", "path": "/metadata/resourceVersion", "value": "7"}));
+    assert_eq!(sent.body[1]["value"], json!(["other.dev/keep", "sluice.dev/restore-traffic"]));
 }
 
 fn rollout() -> Rollout {
@@ -186,16 +151,11 @@ fn rollout() -> Rollout {
 #[tokio::test]
 async fn the_intent_carries_the_version_that_was_read() {
     let (client, served) = served(200, serde_json::to_value(rollout()).unwrap());
-    record::commit(&client, &rollout(), RolloutStatus::default())
-        .await
-        .unwrap();
+    record::commit(&client, &rollout(), RolloutStatus::default()).await.unwrap();
     drop(client);
     let sent = served.await.unwrap().pop().unwrap();
     assert_eq!(sent.method, "PUT");
-    assert_eq!(
-        sent.path,
-        "/apis/sluice.dev/v1alpha1/namespaces/demo/rollouts/shop/status?"
-    );
+    assert_eq!(sent.path, "/apis/sluice.dev/v1alpha1/namespaces/demo/rollouts/shop/status?");
     assert_eq!(sent.body["metadata"]["resourceVersion"], "11");
 }
 
@@ -204,9 +164,7 @@ async fn a_conflict_on_the_intent_moves_nothing() {
     let conflict = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "reason": "Conflict",
         "message": "the object has been modified", "code": 409});
     let (client, _served) = served(409, conflict);
-    let error = record::commit(&client, &rollout(), RolloutStatus::default())
-        .await
-        .unwrap_err();
+    let error = record::commit(&client, &rollout(), RolloutStatus::default()).await.unwrap_err();
     assert!(matches!(error, record::Error::Conflict { .. }), "{error}");
 }
 
@@ -228,10 +186,7 @@ async fn an_event_told_twice_is_one_event() {
         drop(client);
         let sent = served.await.unwrap().pop().unwrap();
         assert_eq!(sent.path, "/apis/events.k8s.io/v1/namespaces/demo/events?");
-        assert_eq!(
-            (&sent.body["note"], &sent.body["type"]),
-            (&json!("errors 5.2%"), &json!("Warning"))
-        );
+        assert_eq!((&sent.body["note"], &sent.body["type"]), (&json!("errors 5.2%"), &json!("Warning")));
         names.push(sent.body["metadata"]["name"].clone());
     }
     assert_eq!(names[0], names[1]);

@@ -45,25 +45,12 @@ fn counter(since: i64) -> Measurement {
 }
 
 fn value(since: i64) -> Measurement {
-    Measurement {
-        ask: Ask::Value("v".to_owned()),
-        ..counter(since)
-    }
+    Measurement { ask: Ask::Value("v".to_owned()), ..counter(since) }
 }
 
 fn counted(seconds: impl IntoIterator<Item = i64>) -> Result<Answer, Refusal> {
-    let samples = seconds
-        .into_iter()
-        .map(|second| Sample {
-            at: at(second),
-            value: 1.0,
-        })
-        .collect();
-    Ok(Answer::Counters(vec![Series {
-        id: "a".to_owned(),
-        labels: BTreeMap::new(),
-        samples,
-    }]))
+    let samples = seconds.into_iter().map(|second| Sample { at: at(second), value: 1.0 }).collect();
+    Ok(Answer::Counters(vec![Series { id: "a".to_owned(), labels: BTreeMap::new(), samples }]))
 }
 
 fn refused(class: FailureClass) -> Result<Answer, Refusal> {
@@ -71,12 +58,7 @@ fn refused(class: FailureClass) -> Result<Answer, Refusal> {
 }
 
 fn seconds(reading: &Reading) -> Vec<i64> {
-    reading
-        .series
-        .iter()
-        .flat_map(|series| &series.samples)
-        .map(|sample| sample.at.as_second())
-        .collect()
+    reading.series.iter().flat_map(|series| &series.samples).map(|sample| sample.at.as_second()).collect()
 }
 
 /// Starts the one question that is due.
@@ -99,14 +81,8 @@ fn an_equal_question_is_asked_once_and_answered_to_all() {
     let mut concerned = book.done(job, clock.at(0), at(1000), counted([890, 900, 970, 980, 990]));
     concerned.sort_unstable();
     assert_eq!(concerned, ["a", "b"]);
-    assert_eq!(
-        book.readings(&"a").iter().map(seconds).collect::<Vec<_>>(),
-        [vec![900, 970, 980, 990]]
-    );
-    assert_eq!(
-        book.readings(&"b").iter().map(seconds).collect::<Vec<_>>(),
-        [vec![980, 990]]
-    );
+    assert_eq!(book.readings(&"a").iter().map(seconds).collect::<Vec<_>>(), [vec![900, 970, 980, 990]]);
+    assert_eq!(book.readings(&"b").iter().map(seconds).collect::<Vec<_>>(), [vec![980, 990]]);
     assert_eq!(book.readings(&"b")[0].answered_at, Some(at(1000)));
     assert!(book.readings(&"c").is_empty());
 }
@@ -122,22 +98,12 @@ fn what_is_kept_is_not_read_again() {
     assert_eq!(book.next_due(clock.0), Some(clock.at(10_060).mono));
     assert!(book.start_due(clock.at(10_059)).is_empty());
     let job = start(&mut book, clock.at(10_060));
-    assert_eq!(
-        job.reach,
-        Reach::Since {
-            asked: clock.at(3_000).mono,
-            newest: Some(at(1000))
-        }
-    );
+    assert_eq!(job.reach, Reach::Since { asked: clock.at(3_000).mono, newest: Some(at(1000)) });
     book.done(job, clock.at(10_060), at(1010), counted([1000, 1010]));
     assert_eq!(seconds(&book.readings(&"a")[0]), [900, 1000, 1010]);
     book.want(&"a", vec![counter(1000)]);
     assert_eq!(seconds(&book.readings(&"a")[0]), [1000, 1010]);
-    assert_eq!(
-        book.next_due(clock.0),
-        Some(clock.at(20_060).mono),
-        "what is counted does not change the pace"
-    );
+    assert_eq!(book.next_due(clock.0), Some(clock.at(20_060).mono), "what is counted does not change the pace");
 }
 
 #[test]
@@ -149,20 +115,13 @@ fn older_samples_are_read_when_somebody_needs_them() {
     // Wanted while the first query is under way, and so not part of its answer.
     book.want(&"b", vec![counter(900)]);
     book.done(job, clock.at(0), at(1000), counted([990, 995]));
-    assert_eq!(
-        book.next_due(clock.0),
-        Some(clock.at(5_000).mono),
-        "soon, yet not in a tight loop"
-    );
+    assert_eq!(book.next_due(clock.0), Some(clock.at(5_000).mono), "soon, yet not in a tight loop");
     let job = start(&mut book, clock.at(5_000));
     assert_eq!(job.reach, Reach::From(at(900)));
     book.done(job, clock.at(5_000), at(1005), counted([890, 900, 950, 990, 995, 1004]));
     assert_eq!(seconds(&book.readings(&"b")[0]), [900, 950, 990, 995, 1004]);
     assert_eq!(seconds(&book.readings(&"a")[0]), [990, 995, 1004]);
-    assert!(
-        book.next_due(clock.0).unwrap() > clock.at(10_000).mono,
-        "once is enough"
-    );
+    assert!(book.next_due(clock.0).unwrap() > clock.at(10_000).mono, "once is enough");
 }
 
 #[test]
@@ -173,10 +132,7 @@ fn a_failure_keeps_what_was_read_and_when_it_began() {
     for job in book.start_due(clock.at(0)) {
         let answer = match job.question.ask {
             Ask::Counter(_) => counted([950]),
-            Ask::Value(_) => Ok(Answer::Value(Sample {
-                at: at(1000),
-                value: 2.0,
-            })),
+            Ask::Value(_) => Ok(Answer::Value(Sample { at: at(1000), value: 2.0 })),
         };
         book.done(job, clock.at(0), at(1000), answer);
     }
@@ -187,10 +143,7 @@ fn a_failure_keeps_what_was_read_and_when_it_began() {
         for job in jobs {
             assert_eq!(book.done(job, now, now.wall, refused(class)), ["a"]);
         }
-        assert_eq!(
-            book.next_due(clock.0),
-            Some(clock.at(millisecond.saturating_add(10_000)).mono)
-        );
+        assert_eq!(book.next_due(clock.0), Some(clock.at(millisecond.saturating_add(10_000)).mono));
     }
     let readings = book.readings(&"a");
     for reading in &readings {
@@ -242,10 +195,7 @@ fn a_provider_that_changes_is_asked_at_once() {
     moved.provider.address = "http://elsewhere".to_owned();
     book.want(&"a", vec![moved]);
     assert_eq!(book.readings(&"a")[0].series, []);
-    assert_eq!(
-        start(&mut book, clock.at(1)).question.provider.address,
-        "http://elsewhere"
-    );
+    assert_eq!(start(&mut book, clock.at(1)).question.provider.address, "http://elsewhere");
 }
 
 #[test]
@@ -258,15 +208,7 @@ fn the_shortest_interval_counts() {
     };
     book.want(&"a", vec![slow(value(900))]);
     let job = start(&mut book, clock.at(0));
-    book.done(
-        job,
-        clock.at(0),
-        at(1000),
-        Ok(Answer::Value(Sample {
-            at: at(1000),
-            value: 2.0,
-        })),
-    );
+    book.done(job, clock.at(0), at(1000), Ok(Answer::Value(Sample { at: at(1000), value: 2.0 })));
     assert_eq!(book.next_due(clock.0), Some(clock.at(60_000).mono));
     book.want(&"b", vec![value(900)]);
     assert_eq!(book.next_due(clock.0), Some(clock.at(10_000).mono));

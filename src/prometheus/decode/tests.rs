@@ -36,36 +36,18 @@ fn counters_keep_every_sample_of_every_series() {
     assert_eq!(series[1].labels, [("code".to_owned(), "200".to_owned())].into());
     assert_eq!(
         series[1].samples,
-        [
-            Sample {
-                at: at(1_700_000_000_123),
-                value: 1.0
-            },
-            Sample {
-                at: at(1_700_000_015_123),
-                value: 1_500_000.0
-            }
-        ]
+        [Sample { at: at(1_700_000_000_123), value: 1.0 }, Sample { at: at(1_700_000_015_123), value: 1_500_000.0 }]
     );
     assert_eq!(counters(&bytes(&success("matrix", json!([])))).unwrap(), []);
 }
 
 #[test]
 fn a_value_is_one_element_or_a_scalar() {
-    let vector = success(
-        "vector",
-        json!([{"metric": {"a": "b"}, "value": [1700000000.5, "-0.25"]}]),
-    );
+    let vector = success("vector", json!([{"metric": {"a": "b"}, "value": [1700000000.5, "-0.25"]}]));
     let scalar = success("scalar", json!([1700000000.5, "-0.25"]));
     for answer in [vector, scalar] {
         let sample = value(&bytes(&answer)).unwrap();
-        assert_eq!(
-            sample,
-            Sample {
-                at: at(1_700_000_000_500),
-                value: -0.25
-            }
-        );
+        assert_eq!(sample, Sample { at: at(1_700_000_000_500), value: -0.25 });
     }
 }
 
@@ -82,10 +64,7 @@ fn each_failure_has_its_class() {
     let values = [
         (success("vector", json!([])), C::Empty, "no series"),
         (
-            success(
-                "vector",
-                json!([{"metric": {}, "value": [1, "1"]}, {"metric": {}, "value": [1, "1"]}]),
-            ),
+            success("vector", json!([{"metric": {}, "value": [1, "1"]}, {"metric": {}, "value": [1, "1"]}])),
             C::ManySeries,
             "2 series",
         ),
@@ -97,42 +76,18 @@ fn each_failure_has_its_class() {
         (success("scalar", json!([1, "NaN"])), C::NotANumber, "NaN"),
         (success("string", json!([1, "secret"])), C::Malformed, "type is string"),
         (success("secret", json!([])), C::Malformed, "type is unknown"),
-        (
-            success("matrix", json!([{"metric": {}, "values": [[1, "1"]]}])),
-            C::Malformed,
-            "type is matrix",
-        ),
+        (success("matrix", json!([{"metric": {}, "values": [[1, "1"]]}])), C::Malformed, "type is matrix"),
         (
             success("vector", json!([{"metric": {}, "histogram": [1, {"count": "1"}]}])),
             C::Malformed,
             "native histogram",
         ),
         (success("vector", json!([{"metric": {}}])), C::Malformed, "no value"),
-        (
-            success("vector", json!([{"metric": {}, "value": [1e300, "1"]}])),
-            C::Malformed,
-            "time",
-        ),
-        (
-            success("vector", json!([{"metric": {}, "value": [-1e300, "1"]}])),
-            C::Malformed,
-            "time",
-        ),
-        (
-            success("vector", json!([{"metric": {}, "value": ["1", "1"]}])),
-            C::Malformed,
-            "form",
-        ),
-        (
-            success("vector", json!([{"metric": {}, "value": [1, 1]}])),
-            C::Malformed,
-            "form",
-        ),
-        (
-            success("vector", json!([{"metric": {}, "value": [1, "1", 1]}])),
-            C::Malformed,
-            "",
-        ),
+        (success("vector", json!([{"metric": {}, "value": [1e300, "1"]}])), C::Malformed, "time"),
+        (success("vector", json!([{"metric": {}, "value": [-1e300, "1"]}])), C::Malformed, "time"),
+        (success("vector", json!([{"metric": {}, "value": ["1", "1"]}])), C::Malformed, "form"),
+        (success("vector", json!([{"metric": {}, "value": [1, 1]}])), C::Malformed, "form"),
+        (success("vector", json!([{"metric": {}, "value": [1, "1", 1]}])), C::Malformed, ""),
         (success("vector", json!(null)), C::Malformed, "form"),
         (warned(point("1")), C::Partial, "2 warnings"),
         (error("timeout"), C::Timeout, "timeout"),
@@ -141,11 +96,7 @@ fn each_failure_has_its_class() {
         (error("unavailable"), C::HttpStatus, "unavailable"),
         (error("secret"), C::HttpStatus, "unknown"),
         (json!({"status": "error"}), C::HttpStatus, "unknown"),
-        (
-            json!({"status": "secret", "data": {"resultType": "vector", "result": []}}),
-            C::Malformed,
-            "status",
-        ),
+        (json!({"status": "secret", "data": {"resultType": "vector", "result": []}}), C::Malformed, "status"),
         (json!({"status": "success"}), C::Malformed, "no data"),
         (json!({"status": "success", "data": {}}), C::Malformed, "form"),
         (json!({}), C::Malformed, "form"),
@@ -156,9 +107,7 @@ fn each_failure_has_its_class() {
         assert_eq!(found, class, "{answer}: {text}");
         assert!(text.contains(part) && !text.contains("secret"), "{answer}: {text}");
     }
-    let many: Vec<Value> = (0..65)
-        .map(|n| json!({"metric": {"n": n.to_string()}, "values": []}))
-        .collect();
+    let many: Vec<Value> = (0..65).map(|n| json!({"metric": {"n": n.to_string()}, "values": []})).collect();
     let counter_answers = [
         (raw("NaN"), C::NotANumber, "NaN"),
         (raw("+Inf"), C::Infinite, "infinite"),
@@ -172,16 +121,8 @@ fn each_failure_has_its_class() {
             C::Malformed,
             "same labels",
         ),
-        (
-            success("matrix", json!([{"metric": {}, "values": [[2, "1"], [1, "2"]]}])),
-            C::Malformed,
-            "order",
-        ),
-        (
-            success("matrix", json!([{"metric": {}, "values": [[1, "1"], [1.0001, "2"]]}])),
-            C::Malformed,
-            "order",
-        ),
+        (success("matrix", json!([{"metric": {}, "values": [[2, "1"], [1, "2"]]}])), C::Malformed, "order"),
+        (success("matrix", json!([{"metric": {}, "values": [[1, "1"], [1.0001, "2"]]}])), C::Malformed, "order"),
         (
             success("matrix", json!([{"metric": {}, "histograms": [[1, {"count": "1"}]]}])),
             C::Malformed,
@@ -197,11 +138,7 @@ fn each_failure_has_its_class() {
         assert_eq!(found, class, "{answer}: {text}");
         assert!(text.contains(part) && !text.contains("secret"), "{answer}: {text}");
     }
-    for (body, part) in [
-        ("", "ends early"),
-        ("<html>", "not JSON"),
-        ("{\"status\":", "ends early"),
-    ] {
+    for (body, part) in [("", "ends early"), ("<html>", "not JSON"), ("{\"status\":", "ends early")] {
         let (class, text) = value(body.as_bytes()).unwrap_err();
         assert_eq!(class, C::Malformed);
         assert!(text.contains(part), "{body}: {text}");
@@ -224,10 +161,7 @@ fn only_a_prometheus_error_explains_an_http_error() {
     let (class, _) = refusal(br#"{"status":"error","errorType":"bad_data","error":"1:3: parse error"}"#).unwrap();
     assert_eq!(class, FailureClass::BadQuery);
     assert_eq!(refusal(b"<html>502</html>"), None);
-    assert_eq!(
-        refusal(br#"{"status":"success","data":{"resultType":"vector","result":[]}}"#),
-        None
-    );
+    assert_eq!(refusal(br#"{"status":"success","data":{"resultType":"vector","result":[]}}"#), None);
 }
 
 #[test]
@@ -235,30 +169,21 @@ fn the_digest_of_labels_never_changes() {
     let labels = |pairs: &[(&str, &str)]| pairs.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect();
     assert_eq!(series_id(&labels(&[])), "e3b0c44298fc1c14");
     // sha256 of `code` ff `200` ff `service` ff `shop` ff
-    assert_eq!(
-        series_id(&labels(&[("code", "200"), ("service", "shop")])),
-        "0ec2180b3107bbc7"
-    );
+    assert_eq!(series_id(&labels(&[("code", "200"), ("service", "shop")])), "0ec2180b3107bbc7");
     assert_ne!(series_id(&labels(&[("a", "bc")])), series_id(&labels(&[("ab", "c")])));
 }
 
 /// JSON that resembles an answer closely enough to get deep into the decoder.
 fn resembling() -> impl Strategy<Value = Value> {
-    let number = prop_oneof![
-        any::<f64>().prop_map(|n| json!(n)),
-        any::<i64>().prop_map(|n| json!(n)),
-        Just(json!("x"))
-    ];
+    let number =
+        prop_oneof![any::<f64>().prop_map(|n| json!(n)), any::<i64>().prop_map(|n| json!(n)), Just(json!("x"))];
     let text = prop_oneof![
         any::<f64>().prop_map(|n| json!(n.to_string())),
         prop::sample::select(vec!["NaN", "+Inf", "1e+06", "", "0x1"]).prop_map(|t| json!(t)),
         Just(Value::Null),
     ];
     let point = (number, text).prop_map(|(a, b)| json!([a, b]));
-    let element = (
-        prop::collection::btree_map("[a-b_]{0,8}", "[a-b]{0,2}", 0..3),
-        prop::collection::vec(point, 0..4),
-    )
+    let element = (prop::collection::btree_map("[a-b_]{0,8}", "[a-b]{0,2}", 0..3), prop::collection::vec(point, 0..4))
         .prop_map(|(metric, points)| json!({"metric": metric, "value": points.first(), "values": points}));
     let result = prop_oneof![
         prop::collection::vec(element, 0..4).prop_map(|e| json!(e)),

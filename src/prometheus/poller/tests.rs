@@ -46,13 +46,7 @@ fn run(room: usize) -> Running {
     let task = tokio::spawn(poller.clone().run(async {
         let _ = stopped.await;
     }));
-    Running {
-        poller,
-        wakes,
-        counts,
-        stop,
-        task,
-    }
+    Running { poller, wakes, counts, stop, task }
 }
 
 impl Running {
@@ -67,9 +61,7 @@ impl Running {
                 self.wakes.recv().await.unwrap();
             }
         };
-        tokio::time::timeout(Span::from_secs(10), awaited)
-            .await
-            .expect("the readings did not come")
+        tokio::time::timeout(Span::from_secs(10), awaited).await.expect("the readings did not come")
     }
 }
 
@@ -103,12 +95,7 @@ async fn a_question_of_two_is_asked_once_and_wakes_both() {
     running.poller.want(&key("a"), vec![value(&server, "up")]);
     running.poller.want(&key("b"), vec![value(&server, "up")]);
     gate.add_permits(1);
-    let woken = async {
-        [
-            running.wakes.recv().await.unwrap().name,
-            running.wakes.recv().await.unwrap().name,
-        ]
-    };
+    let woken = async { [running.wakes.recv().await.unwrap().name, running.wakes.recv().await.unwrap().name] };
     let mut woken = tokio::time::timeout(Span::from_secs(10), woken).await.unwrap();
     woken.sort();
     assert_eq!(woken, ["a", "b"]);
@@ -127,9 +114,7 @@ async fn a_hanging_query_delays_no_other() {
     })
     .await;
     let mut running = run(8);
-    running
-        .poller
-        .want(&key("a"), vec![value(&server, "hang"), value(&server, "quick")]);
+    running.poller.want(&key("a"), vec![value(&server, "hang"), value(&server, "quick")]);
     let readings = running.until(&key("a"), |readings| answered(&readings[1..])).await;
     assert_eq!(readings[0].answered_at, None);
     assert_eq!(readings[0].failure, None);
@@ -141,12 +126,8 @@ async fn one_server_that_hangs_delays_no_other_and_gets_four_queries_at_most() {
     let quick = ScriptedServer::start(|_| Reply::Send(200, scalar(1, "2"))).await;
     let mut running = run(8);
     let queries = ["1", "2", "3", "4", "5", "6"];
-    running
-        .poller
-        .want(&key("a"), queries.iter().map(|query| value(&hanging, query)).collect());
-    running
-        .poller
-        .want(&key("b"), queries.iter().map(|query| value(&quick, query)).collect());
+    running.poller.want(&key("a"), queries.iter().map(|query| value(&hanging, query)).collect());
+    running.poller.want(&key("b"), queries.iter().map(|query| value(&quick, query)).collect());
     running.until(&key("b"), answered).await;
     let full = async {
         while hanging.asked().len() < QUERIES_PER_PROVIDER {
@@ -162,10 +143,7 @@ async fn failures_are_kept_beside_what_was_read_and_asked_again() {
     let tries = AtomicUsize::new(0);
     let server = ScriptedServer::start(move |_| match tries.fetch_add(1, Ordering::SeqCst) {
         0 => Reply::Send(200, scalar(1, "2")),
-        1 => Reply::Send(
-            200,
-            br#"{"status":"success","data":{"resultType":"vector","result":[]}}"#.to_vec(),
-        ),
+        1 => Reply::Send(200, br#"{"status":"success","data":{"resultType":"vector","result":[]}}"#.to_vec()),
         2 => Reply::Send(500, Vec::new()),
         _ => Reply::Send(200, scalar(3, "4")),
     })
@@ -179,10 +157,7 @@ async fn failures_are_kept_beside_what_was_read_and_asked_again() {
     assert_eq!(readings[0].values.len(), 1);
     let readings = running.until(&key("a"), |readings| readings[0].values.len() == 2).await;
     assert_eq!(readings[0].failure, None);
-    assert_eq!(
-        *running.counts.failed.lock().unwrap(),
-        [FailureClass::Empty, FailureClass::HttpStatus]
-    );
+    assert_eq!(*running.counts.failed.lock().unwrap(), [FailureClass::Empty, FailureClass::HttpStatus]);
 }
 
 #[tokio::test]
@@ -199,14 +174,9 @@ async fn counters_grow_from_answer_to_answer_and_shrink_with_since() {
     running.poller.want(&key("a"), vec![often.clone()]);
     let samples = |readings: &[Reading]| -> Vec<i64> {
         let series = readings.iter().flat_map(|reading| &reading.series);
-        series
-            .flat_map(|series| &series.samples)
-            .map(|sample| sample.at.as_second())
-            .collect()
+        series.flat_map(|series| &series.samples).map(|sample| sample.at.as_second()).collect()
     };
-    running
-        .until(&key("a"), |readings| samples(readings) == [10, 20, 30])
-        .await;
+    running.until(&key("a"), |readings| samples(readings) == [10, 20, 30]).await;
     often.since = jiff::Timestamp::from_second(25).unwrap();
     running.poller.want(&key("a"), vec![often]);
     assert_eq!(samples(&running.poller.readings(&key("a"))), [20, 30]);
@@ -245,10 +215,7 @@ async fn it_stops_when_told_and_gives_up_what_is_under_way() {
     let running = run(1);
     running.poller.want(&key("a"), vec![value(&server, "hang")]);
     running.stop.send(()).unwrap();
-    tokio::time::timeout(Span::from_secs(10), running.task)
-        .await
-        .unwrap()
-        .unwrap();
+    tokio::time::timeout(Span::from_secs(10), running.task).await.unwrap().unwrap();
 }
 
 #[tokio::test]

@@ -27,28 +27,18 @@ pub(crate) fn check(options: &Options) -> Result<Cluster> {
     );
     let mut missing = Vec::new();
     let version = kubectl.json(&["version"]).context("the cluster does not answer")?;
-    let minor: u32 = text(&version, "/serverVersion/minor")
-        .trim_end_matches('+')
-        .parse()
-        .unwrap_or(0);
+    let minor: u32 = text(&version, "/serverVersion/minor").trim_end_matches('+').parse().unwrap_or(0);
     if minor < 36 {
-        missing.push(format!(
-            "Kubernetes 1.36 or later (for MutatingAdmissionPolicy); this is 1.{minor}"
-        ));
+        missing.push(format!("Kubernetes 1.36 or later (for MutatingAdmissionPolicy); this is 1.{minor}"));
     }
     if !kubectl.succeeds(&["get", "crd", "httproutes.gateway.networking.k8s.io"]) {
         missing.push("the Gateway API: CRD httproutes.gateway.networking.k8s.io".to_owned());
     }
-    let (namespace, name) = options
-        .gateway
-        .split_once('/')
-        .context("--gateway is written namespace/name")?;
+    let (namespace, name) = options.gateway.split_once('/').context("--gateway is written namespace/name")?;
     let gateway = kubectl.json(&["get", "gateways.gateway.networking.k8s.io", "-n", namespace, name]);
     match &gateway {
         Ok(gateway) if condition(gateway, "Programmed") => {}
-        Ok(_) => missing.push(format!(
-            "a programmed Gateway: {namespace}/{name} is not (kubectl describe it)"
-        )),
+        Ok(_) => missing.push(format!("a programmed Gateway: {namespace}/{name} is not (kubectl describe it)")),
         Err(_) => missing.push(format!(
             "a Gateway: {namespace}/{name} does not exist; name yours with SLUICE_GATEWAY=namespace/name"
         )),
@@ -76,10 +66,7 @@ pub(crate) fn check(options: &Options) -> Result<Cluster> {
 /// Whether a condition is True.
 pub(crate) fn condition(object: &Value, type_: &str) -> bool {
     let conditions = object.pointer("/status/conditions").and_then(Value::as_array);
-    conditions
-        .into_iter()
-        .flatten()
-        .any(|one| text(one, "/type") == type_ && text(one, "/status") == "True")
+    conditions.into_iter().flatten().any(|one| text(one, "/type") == type_ && text(one, "/status") == "True")
 }
 
 impl Cluster {
@@ -95,22 +82,8 @@ impl Cluster {
         }
         show::typed("kubectl apply -k deploy");
         kubectl.text(&["apply", "-k", "deploy"])?;
-        kubectl.text(&[
-            "rollout",
-            "status",
-            "-n",
-            "sluice-system",
-            "deployment/sluice",
-            "--timeout=90s",
-        ])?;
-        let pod = kubectl.json(&[
-            "get",
-            "pods",
-            "-n",
-            "sluice-system",
-            "-l",
-            "app.kubernetes.io/name=sluice",
-        ])?;
+        kubectl.text(&["rollout", "status", "-n", "sluice-system", "deployment/sluice", "--timeout=90s"])?;
+        let pod = kubectl.json(&["get", "pods", "-n", "sluice-system", "-l", "app.kubernetes.io/name=sluice"])?;
         show::line(&format!("The operator runs: {}.", text(&pod, "/items/0/metadata/name")));
 
         show::typed("kubectl apply -f examples/shop/app.yaml        # Deployment of 4, Service, HTTPRoute");
@@ -132,23 +105,9 @@ impl Cluster {
         kubectl.text(&["rollout", "status", "-n", "demo", "deployment/shop", "--timeout=90s"])?;
         show::typed("kubectl apply -f examples/shop/rollout.yaml    # waves of 10%, 25%, 50%");
         kubectl.text(&["apply", "-f", "examples/shop/rollout.yaml"])?;
-        let gated = [
-            "wait",
-            "-n",
-            "demo",
-            "rollouts.sluice.dev/shop",
-            "--for=condition=Gated",
-            "--timeout=60s",
-        ];
+        let gated = ["wait", "-n", "demo", "rollouts.sluice.dev/shop", "--for=condition=Gated", "--timeout=60s"];
         kubectl.text(&gated).context("the gate was not proven")?;
-        let ready = [
-            "wait",
-            "-n",
-            "demo",
-            "rollouts.sluice.dev/shop",
-            "--for=condition=Ready",
-            "--timeout=60s",
-        ];
+        let ready = ["wait", "-n", "demo", "rollouts.sluice.dev/shop", "--for=condition=Ready", "--timeout=60s"];
         kubectl.text(&ready)?;
         Ok(())
     }
@@ -161,18 +120,12 @@ impl Cluster {
     /// The pods of the stable version: UID and restarts.
     pub(crate) fn stable_pods(&self) -> Result<Vec<(String, u64)>> {
         let pods = self.kubectl.json(&["get", "pods", "-n", "demo", "-l", "app=shop"])?;
-        let pods = pods
-            .pointer("/items")
-            .and_then(Value::as_array)
-            .cloned()
-            .unwrap_or_default();
+        let pods = pods.pointer("/items").and_then(Value::as_array).cloned().unwrap_or_default();
         let mut found: Vec<(String, u64)> = pods
             .iter()
             .filter(|pod| pod.pointer("/metadata/deletionTimestamp").is_none())
             .map(|pod| {
-                let restarts = pod
-                    .pointer("/status/containerStatuses/0/restartCount")
-                    .and_then(Value::as_u64);
+                let restarts = pod.pointer("/status/containerStatuses/0/restartCount").and_then(Value::as_u64);
                 (text(pod, "/metadata/uid").to_owned(), restarts.unwrap_or(0))
             })
             .collect();
@@ -182,21 +135,14 @@ impl Cluster {
 
     /// Waits until the gateway answers for the shop.
     pub(crate) async fn answers(&self) -> Result<()> {
-        let client = reqwest::Client::builder()
-            .no_proxy()
-            .timeout(Duration::from_secs(2))
-            .build()?;
+        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(2)).build()?;
         let deadline = Instant::now() + Duration::from_secs(30);
         loop {
             let answer = client.get(&self.gateway_url).header("host", "shop.test").send().await;
             if answer.as_ref().is_ok_and(|answer| answer.status().is_success()) {
                 return Ok(());
             }
-            ensure!(
-                Instant::now() < deadline,
-                "the gateway at {} does not answer for shop.test",
-                self.gateway_url
-            );
+            ensure!(Instant::now() < deadline, "the gateway at {} does not answer for shop.test", self.gateway_url);
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
     }
@@ -206,10 +152,7 @@ impl Cluster {
         let Some(url) = &self.alertmanager_url else {
             return Ok(None);
         };
-        let client = reqwest::Client::builder()
-            .no_proxy()
-            .timeout(Duration::from_secs(2))
-            .build()?;
+        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(2)).build()?;
         let deadline = Instant::now() + patience;
         loop {
             let answer = client.get(format!("{url}/api/v2/alerts")).send().await;

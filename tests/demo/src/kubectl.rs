@@ -13,9 +13,7 @@ pub(crate) struct Kubectl {
 
 impl Kubectl {
     pub(crate) fn new(context: Option<&str>) -> Self {
-        Self {
-            context: context.map(ToOwned::to_owned),
-        }
+        Self { context: context.map(ToOwned::to_owned) }
     }
 
     fn run(&self, arguments: &[&str]) -> Result<Output> {
@@ -23,21 +21,14 @@ impl Kubectl {
         if let Some(context) = &self.context {
             command.args(["--context", context]);
         }
-        command
-            .args(arguments)
-            .output()
-            .context("kubectl cannot be run; is it on PATH?")
+        command.args(arguments).output().context("kubectl cannot be run; is it on PATH?")
     }
 
     /// What a command prints; an error says what was asked and what kubectl said.
     pub(crate) fn text(&self, arguments: &[&str]) -> Result<String> {
         let output = self.run(arguments)?;
         if !output.status.success() {
-            bail!(
-                "kubectl {}: {}",
-                arguments.join(" "),
-                String::from_utf8_lossy(&output.stderr).trim()
-            );
+            bail!("kubectl {}: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr).trim());
         }
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
@@ -69,11 +60,7 @@ impl Kubectl {
             .stderr(std::process::Stdio::piped())
             .spawn()
             .context("kubectl cannot be run; is it on PATH?")?;
-        child
-            .stdin
-            .take()
-            .context("kubectl has no input")?
-            .write_all(manifest.as_bytes())?;
+        child.stdin.take().context("kubectl has no input")?.write_all(manifest.as_bytes())?;
         let output = child.wait_with_output()?;
         if !output.status.success() {
             bail!("kubectl apply: {}", String::from_utf8_lossy(&output.stderr).trim());

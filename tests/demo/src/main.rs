@@ -42,11 +42,12 @@ pub(crate) struct Options {
 }
 
 fn main() -> ExitCode {
-    let runtime = match tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-    {
+    // The HTTP client asks for a provider even where no TLS is spoken.
+    if rustls::crypto::ring::default_provider().install_default().is_err() {
+        eprintln!("demo: a TLS provider was installed before the program began");
+        return ExitCode::FAILURE;
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("demo: {error}");

@@ -37,24 +37,14 @@ pub(crate) async fn tell(options: &Options) -> Result<()> {
     let cluster = check(options)?;
     cluster.install()?;
     cluster.answers().await?;
-    line(&format!(
-        "A client sends {} requests per second from now on.",
-        options.rate
-    ));
+    line(&format!("A client sends {} requests per second from now on.", options.rate));
     let traffic = load::start(
-        load::Config::new(&cluster.gateway_url)
-            .host("shop.test")
-            .rate(options.rate)
-            .duration(Duration::from_secs(420)),
+        load::Config::new(&cluster.gateway_url).host("shop.test").rate(options.rate).duration(Duration::from_secs(420)),
     )?;
     let good = good(&cluster, &traffic).await?;
     let bad = bad(&cluster, &traffic).await?;
     let total = traffic.stop().await;
-    ensure!(
-        total.skipped == 0,
-        "the client could not keep its pace: {} requests were not sent",
-        total.skipped
-    );
+    ensure!(total.skipped == 0, "the client could not keep its pace: {} requests were not sent", total.skipped);
     summary(&cluster, &good, &bad, &total, began.elapsed());
     Ok(())
 }
@@ -68,10 +58,7 @@ async fn follow(cluster: &Cluster, traffic: &load::Handle, ends: &[&str]) -> Res
     loop {
         let rollout = cluster.rollout()?;
         let (phase, wave) = (text(&rollout, "/status/phase"), text(&rollout, "/status/wave"));
-        let weight = rollout
-            .pointer("/status/run/weight")
-            .and_then(Value::as_u64)
-            .unwrap_or(0);
+        let weight = rollout.pointer("/status/run/weight").and_then(Value::as_u64).unwrap_or(0);
         if (phase, wave) != (before.0.as_str(), before.1.as_str()) {
             if let Some((weight, since)) = baking.take() {
                 let seen = traffic.between(since, traffic.elapsed());
@@ -88,10 +75,7 @@ async fn follow(cluster: &Cluster, traffic: &load::Handle, ends: &[&str]) -> Res
             return Ok((rollout, shares));
         }
         if Instant::now() > deadline {
-            bail!(
-                "the Rollout is still {phase} after {PATIENCE:?}: {}",
-                text(&rollout, "/status/message")
-            );
+            bail!("the Rollout is still {phase} after {PATIENCE:?}: {}", text(&rollout, "/status/message"));
         }
         tokio::time::sleep(Duration::from_millis(250)).await;
     }
@@ -99,10 +83,7 @@ async fn follow(cluster: &Cluster, traffic: &load::Handle, ends: &[&str]) -> Res
 
 /// The share of the newest version among those that answered.
 fn share(seen: &Summary) -> f64 {
-    seen.by_version
-        .iter()
-        .next_back()
-        .map_or(0.0, |(_, counts)| counts.share * 100.0)
+    seen.by_version.iter().next_back().map_or(0.0, |(_, counts)| counts.share * 100.0)
 }
 
 fn show(cluster: &Cluster, traffic: &load::Handle, shares: &[(u64, f64)], baked: bool) -> Result<()> {
@@ -112,9 +93,7 @@ fn show(cluster: &Cluster, traffic: &load::Handle, shares: &[(u64, f64)], baked:
             "  the client saw the new version in {share:.1}% of its answers at weight {weight}%; {failed} failed requests so far"
         ));
     }
-    let mut arguments = GET.to_vec();
-    arguments.push("--no-headers");
-    indented(cluster.kubectl.text(&arguments)?.trim_end());
+    indented(cluster.kubectl.text(&GET)?.trim_end());
     Ok(())
 }
 
@@ -122,14 +101,8 @@ async fn good(cluster: &Cluster, traffic: &load::Handle) -> Result<Good> {
     heading("Version 2 is good");
     typed("kubectl apply -f examples/shop/v2.yaml");
     let began = Instant::now();
-    indented(
-        cluster
-            .kubectl
-            .text(&["apply", "-f", "examples/shop/v2.yaml"])?
-            .trim_end(),
-    );
+    indented(cluster.kubectl.text(&["apply", "-f", "examples/shop/v2.yaml"])?.trim_end());
     typed("kubectl get rollouts.sluice.dev -n demo        # at each change");
-    indented(cluster.kubectl.text(&GET)?.lines().next().unwrap_or_default());
     let (rollout, shares) = follow(cluster, traffic, &["Promoted", "RolledBack"]).await?;
     let seconds = began.elapsed().as_secs_f64();
     ensure!(
@@ -143,29 +116,11 @@ async fn good(cluster: &Cluster, traffic: &load::Handle) -> Result<Good> {
         ensure!(off <= 2.0, "at weight {weight}% the client saw a share of {share:.1}%");
     }
     let seen = traffic.snapshot();
-    ensure!(
-        seen.failed == 0,
-        "{} requests failed during a good rollout: {:?}",
-        seen.failed,
-        seen.failures.first()
-    );
-    let after = traffic.between(
-        traffic.elapsed().saturating_sub(Duration::from_secs(1)),
-        traffic.elapsed(),
-    );
-    ensure!(
-        share(&after) > 99.0,
-        "after the promotion the client still sees the old version"
-    );
-    line(&format!(
-        "Promoted in {seconds:.0} s. {} requests, 0 failed.",
-        grouped(seen.requests)
-    ));
-    Ok(Good {
-        seconds,
-        requests: seen.requests,
-        shares,
-    })
+    ensure!(seen.failed == 0, "{} requests failed during a good rollout: {:?}", seen.failed, seen.failures.first());
+    let after = traffic.between(traffic.elapsed().saturating_sub(Duration::from_secs(1)), traffic.elapsed());
+    ensure!(share(&after) > 99.0, "after the promotion the client still sees the old version");
+    line(&format!("Promoted in {seconds:.0} s. {} requests, 0 failed.", grouped(seen.requests)));
+    Ok(Good { seconds, requests: seen.requests, shares })
 }
 
 async fn bad(cluster: &Cluster, traffic: &load::Handle) -> Result<Bad> {
@@ -173,38 +128,18 @@ async fn bad(cluster: &Cluster, traffic: &load::Handle) -> Result<Bad> {
     let pods = cluster.stable_pods()?;
     let before = traffic.snapshot();
     typed("kubectl apply -f examples/shop/v3.yaml");
-    indented(
-        cluster
-            .kubectl
-            .text(&["apply", "-f", "examples/shop/v3.yaml"])?
-            .trim_end(),
-    );
+    indented(cluster.kubectl.text(&["apply", "-f", "examples/shop/v3.yaml"])?.trim_end());
     let (rollout, _) = follow(cluster, traffic, &["Promoted", "RolledBack"]).await?;
-    ensure!(
-        text(&rollout, "/status/phase") == "RolledBack",
-        "version 3 was not taken back"
-    );
+    ensure!(text(&rollout, "/status/phase") == "RolledBack", "version 3 was not taken back");
     let times = |name: &str| -> Result<f64> { seconds(text(&rollout, &format!("/status/run/times/{name}"))) };
     let (exposed, verdict, zero) = (times("exposedAt")?, times("verdictAt")?, times("weightZeroAt")?);
     let after = traffic.snapshot();
     let failed = after.failed.saturating_sub(before.failed);
-    let bad = after
-        .by_version
-        .get("v3")
-        .map_or((0, 0), |counts| (counts.requests, counts.failed));
-    ensure!(
-        bad.1 > 0 && failed == bad.1,
-        "{failed} requests failed, {} of them by version 3",
-        bad.1
-    );
+    let bad = after.by_version.get("v3").map_or((0, 0), |counts| (counts.requests, counts.failed));
+    ensure!(bad.1 > 0 && failed == bad.1, "{failed} requests failed, {} of them by version 3", bad.1);
     let rate = if bad.0 == 0 { 0.0 } else { ratio(bad.1, bad.0) };
     let pace = ratio(after.requests, 1) / traffic.elapsed().as_secs_f64();
-    let Bad {
-        to_verdict,
-        to_zero,
-        at_full,
-        ..
-    } = Bad {
+    let Bad { to_verdict, to_zero, at_full, .. } = Bad {
         to_verdict: verdict - exposed,
         to_zero: zero - verdict,
         failed,
@@ -222,44 +157,19 @@ async fn bad(cluster: &Cluster, traffic: &load::Handle) -> Result<Bad> {
         grouped(at_full)
     ));
     let pods_after = cluster.stable_pods()?;
-    ensure!(
-        pods == pods_after,
-        "the stable pods are not the same: {pods:?}, then {pods_after:?}"
-    );
+    ensure!(pods == pods_after, "the stable pods are not the same: {pods:?}, then {pods_after:?}");
     let restarts: u64 = pods_after.iter().map(|(_, restarts)| restarts).sum();
     ensure!(restarts == 0, "stable pods were restarted {restarts} times");
-    line(&format!(
-        "The {} stable pods are the same as before, 0 restarts.",
-        pods_after.len()
-    ));
+    line(&format!("The {} stable pods are the same as before, 0 restarts.", pods_after.len()));
 
     typed("kubectl get releases.sluice.dev,reworkevents.sluice.dev -n demo");
-    indented(
-        cluster
-            .kubectl
-            .text(&["get", "releases.sluice.dev,reworkevents.sluice.dev", "-n", "demo"])?
-            .trim_end(),
-    );
-    let reworks = cluster
-        .kubectl
-        .json(&["get", "reworkevents.sluice.dev", "-n", "demo"])?;
+    indented(cluster.kubectl.text(&["get", "releases.sluice.dev,reworkevents.sluice.dev", "-n", "demo"])?.trim_end());
+    let reworks = cluster.kubectl.json(&["get", "reworkevents.sluice.dev", "-n", "demo"])?;
     let count = reworks.pointer("/items").and_then(Value::as_array).map_or(0, Vec::len);
     ensure!(count == 1, "there are {count} ReworkEvents instead of 1");
     typed("kubectl events -n demo --for rollouts.sluice.dev/shop");
-    let events = cluster
-        .kubectl
-        .text(&["events", "-n", "demo", "--for", "rollouts.sluice.dev/shop"])?;
-    indented(
-        &events
-            .lines()
-            .rev()
-            .take(8)
-            .collect::<Vec<_>>()
-            .into_iter()
-            .rev()
-            .collect::<Vec<_>>()
-            .join("\n"),
-    );
+    let events = cluster.kubectl.text(&["events", "-n", "demo", "--for", "rollouts.sluice.dev/shop"])?;
+    indented(&events.lines().rev().take(8).collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>().join("\n"));
     ensure!(events.contains("RolledBack"), "no event tells of the rollback");
     match cluster.alert(Duration::from_secs(45)).await? {
         Some(alert) => line(&format!(
@@ -269,22 +179,12 @@ async fn bad(cluster: &Cluster, traffic: &load::Handle) -> Result<Bad> {
         )),
         None => line("No Alertmanager was named (SLUICE_ALERTMANAGER_URL), so the alert was not looked at."),
     }
-    Ok(Bad {
-        to_verdict,
-        to_zero,
-        failed,
-        at_full,
-        served: bad.0,
-    })
+    Ok(Bad { to_verdict, to_zero, failed, at_full, served: bad.0 })
 }
 
 fn summary(cluster: &Cluster, good: &Good, bad: &Bad, total: &Summary, took: Duration) {
     heading("What happened");
-    let shares: Vec<String> = good
-        .shares
-        .iter()
-        .map(|(weight, share)| format!("{weight}% ({share:.1}%)"))
-        .collect();
+    let shares: Vec<String> = good.shares.iter().map(|(weight, share)| format!("{weight}% ({share:.1}%)")).collect();
     line(&format!(
         "Version 2: promoted in {:.0} s through waves of {} (in brackets: as the client saw it), 0 of {} requests failed.",
         good.seconds,
@@ -305,13 +205,8 @@ fn summary(cluster: &Cluster, good: &Good, bad: &Bad, total: &Summary, took: Dur
         took.as_secs_f64()
     ));
     heading("Look around");
-    let testbed = std::env::var("SLUICE_TESTBED")
-        .ok()
-        .filter(|_| cluster.alertmanager_url.is_some());
-    let prefix = testbed
-        .as_ref()
-        .map(|_| "make shell    # then:\n  ")
-        .unwrap_or_default();
+    let testbed = std::env::var("SLUICE_TESTBED").ok().filter(|_| cluster.alertmanager_url.is_some());
+    let prefix = testbed.as_ref().map(|_| "make shell    # then:\n  ").unwrap_or_default();
     line(&format!("  {prefix}kubectl get rollouts.sluice.dev -n demo"));
     line("  kubectl describe rollouts.sluice.dev -n demo shop");
     line("  kubectl get releases.sluice.dev -n demo -o yaml");

@@ -159,20 +159,11 @@ impl World {
 
     /// Weights of the governed rule, by Service.
     pub fn weights(&self) -> BTreeMap<String, u64> {
-        let backends = self
-            .route
-            .pointer("/spec/rules/0/backendRefs")
-            .and_then(Value::as_array)
-            .cloned();
+        let backends = self.route.pointer("/spec/rules/0/backendRefs").and_then(Value::as_array).cloned();
         backends
             .unwrap_or_default()
             .iter()
-            .map(|one| {
-                (
-                    one["name"].as_str().unwrap().to_owned(),
-                    one["weight"].as_u64().unwrap(),
-                )
-            })
+            .map(|one| (one["name"].as_str().unwrap().to_owned(), one["weight"].as_u64().unwrap()))
             .collect()
     }
 
@@ -181,11 +172,7 @@ impl World {
         let weights = self.weights();
         let canary = *weights.get("shop-canary").unwrap_or(&0) as f64;
         let stable = *weights.get("shop").unwrap_or(&0) as f64;
-        if canary + stable == 0.0 {
-            0.0
-        } else {
-            canary / (canary + stable) * 100.0
-        }
+        if canary + stable == 0.0 { 0.0 } else { canary / (canary + stable) * 100.0 }
     }
 
     /// A second passes: pods start, the gateway accepts, requests are served and scraped.
@@ -217,11 +204,7 @@ impl World {
         let new = *self.sets.get(&current).unwrap_or(&0);
         if new < self.replicas && !broken {
             self.sets.insert(current.clone(), new + 1);
-            if let Some(old) = self
-                .sets
-                .iter_mut()
-                .find(|(digest, count)| **digest != current && **count > 0)
-            {
+            if let Some(old) = self.sets.iter_mut().find(|(digest, count)| **digest != current && **count > 0) {
                 *old.1 -= 1;
             }
             self.touch_workload();
@@ -234,21 +217,14 @@ impl World {
         let canary_share = self.share() / 100.0;
         let stable_errors = {
             let total: u32 = self.sets.values().sum();
-            let sum: f64 = self
-                .sets
-                .iter()
-                .map(|(digest, count)| self.behaviour(digest).errors * f64::from(*count))
-                .sum();
+            let sum: f64 =
+                self.sets.iter().map(|(digest, count)| self.behaviour(digest).errors * f64::from(*count)).sum();
             if total == 0 { 0.0 } else { sum / f64::from(total) }
         };
-        let canary_errors = self
-            .canary
-            .as_ref()
-            .map_or(1.0, |canary| self.behaviour(&canary.revision).errors);
-        for (service, share, errors) in [
-            ("shop", 1.0 - canary_share, stable_errors),
-            ("shop-canary", canary_share, canary_errors),
-        ] {
+        let canary_errors = self.canary.as_ref().map_or(1.0, |canary| self.behaviour(&canary.revision).errors);
+        for (service, share, errors) in
+            [("shop", 1.0 - canary_share, stable_errors), ("shop-canary", canary_share, canary_errors)]
+        {
             let requests = self.whole(service, "requests", self.rate * share);
             let failed = self.whole(service, "errors", requests * errors).min(requests);
             for (code, count) in [("200", requests - failed), ("500", failed)] {
@@ -267,10 +243,7 @@ impl World {
         if self.prometheus {
             for ((service, code), value) in &self.counters {
                 let series = self.samples.entry((service.clone(), code)).or_default();
-                series.push(Sample {
-                    at: self.now,
-                    value: *value,
-                });
+                series.push(Sample { at: self.now, value: *value });
             }
         }
     }
@@ -326,7 +299,7 @@ impl World {
         for record in &decision.records {
             match record {
                 Record::Release { name, status, .. } => {
-                    self.releases.insert(name.clone(), status.outcome);
+                    self.releases.insert(name.clone(), status.as_ref().and_then(|status| status.outcome));
                 }
                 Record::Rework { name, .. } => {
                     self.reworks.insert(name.clone());

@@ -60,9 +60,7 @@ impl World {
                 })
                 .collect(),
             stable_service: Some(objects::service("shop", "shop", false)),
-            canary_service: self
-                .canary_service
-                .then(|| objects::service("shop-canary", "shop-canary", true)),
+            canary_service: self.canary_service.then(|| objects::service("shop-canary", "shop-canary", true)),
             routes: vec![objects::route_facts(
                 &self.route,
                 self.route_version,
@@ -90,24 +88,14 @@ impl World {
                 })
                 .into_iter()
                 .collect(),
-            canary_endpoints: if self.canary_service {
-                canary.map_or(0, |canary| canary.available)
-            } else {
-                0
-            },
+            canary_endpoints: if self.canary_service { canary.map_or(0, |canary| canary.available) } else { 0 },
             provider: Some(provider()),
             readings: self.readings(),
-            template: run
-                .filter(|run| run.step == Step::Starting && canary.is_none())
-                .map(|_| self.template.clone()),
-            stable_template: run
-                .filter(|run| run.step == Step::Reverting)
-                .map(|_| self.stable_template()),
+            template: run.filter(|run| run.step == Step::Starting && canary.is_none()).map(|_| self.template.clone()),
+            stable_template: run.filter(|run| run.step == Step::Reverting).map(|_| self.stable_template()),
             release: run
                 .and_then(|run| self.releases.get(&run.release))
-                .map(|outcome| ReleaseFacts {
-                    ended: outcome.is_some(),
-                }),
+                .map(|outcome| ReleaseFacts { ended: outcome.is_some() }),
             rework_recorded: run.is_some_and(|run| self.reworks.contains(&run.release)),
             gate: self.gate.clone(),
             last_error: None,
@@ -115,12 +103,7 @@ impl World {
     }
 
     fn stable_template(&self) -> Value {
-        let stable = self
-            .status
-            .stable
-            .as_ref()
-            .map(|stable| stable.digest.clone())
-            .unwrap_or_default();
+        let stable = self.status.stable.as_ref().map(|stable| stable.digest.clone()).unwrap_or_default();
         ["v1", "v2", "v3", "v4"]
             .iter()
             .map(|version| template(version))
@@ -134,20 +117,13 @@ impl World {
         let series = self.samples.iter().map(|((service, code), samples)| Series {
             id: format!("{service}/{code}"),
             labels: [
-                (
-                    "service".to_owned(),
-                    format!("httproute-demo-shop-x-svc-demo-{service}-0@kubernetesgateway"),
-                ),
+                ("service".to_owned(), format!("httproute-demo-shop-x-svc-demo-{service}-0@kubernetesgateway")),
                 ("code".to_owned(), (*code).to_owned()),
             ]
             .into(),
             samples: recent(samples, since),
         });
-        let failure = Failure {
-            class: FailureClass::Unreachable,
-            text: "connection refused".into(),
-            since: self.now,
-        };
+        let failure = Failure { class: FailureClass::Unreachable, text: "connection refused".into(), since: self.now };
         vec![Reading {
             provider: "cluster".into(),
             ask: Ask::Counter(selector.into()),
@@ -161,10 +137,7 @@ impl World {
 
 /// As much as the poller keeps: what is not counted yet, and the newest sample that is.
 fn recent(samples: &[Sample], since: Option<jiff::Timestamp>) -> Vec<Sample> {
-    let first = samples
-        .iter()
-        .rposition(|sample| since.is_some_and(|since| sample.at <= since))
-        .unwrap_or(0);
+    let first = samples.iter().rposition(|sample| since.is_some_and(|since| sample.at <= since)).unwrap_or(0);
     samples[first..].to_vec()
 }
 

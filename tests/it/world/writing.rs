@@ -27,23 +27,14 @@ impl World {
             Write::Unlabel { resource_version, .. } => {
                 return self.workload_write(resource_version, |w| w.label = None);
             }
-            Write::ProveGate { .. } => {
-                self.gate = Some(GateProof {
-                    at: self.now,
-                    held: self.label.is_some(),
-                })
-            }
+            Write::ProveGate { .. } => self.gate = Some(GateProof { at: self.now, held: self.label.is_some() }),
             Write::OpenGate { resource_version, .. } => {
                 return self.workload_write(resource_version, |w| {
                     w.paused = false;
                     w.generation += 1;
                 });
             }
-            Write::RestoreTemplate {
-                resource_version,
-                template,
-                ..
-            } => {
+            Write::RestoreTemplate { resource_version, template, .. } => {
                 let template = template.clone();
                 return self.workload_write(resource_version, |w| {
                     w.template = template;
@@ -56,24 +47,10 @@ impl World {
                     return false;
                 }
                 let replicas = body.pointer("/spec/replicas").and_then(Value::as_u64).unwrap() as u32;
-                let revision = body
-                    .pointer("/metadata/annotations/sluice.dev~1revision")
-                    .unwrap()
-                    .as_str()
-                    .unwrap();
-                self.canary = Some(Canary {
-                    revision: revision.into(),
-                    replicas,
-                    available: 0,
-                    version,
-                    restarts: 0,
-                });
+                let revision = body.pointer("/metadata/annotations/sluice.dev~1revision").unwrap().as_str().unwrap();
+                self.canary = Some(Canary { revision: revision.into(), replicas, available: 0, version, restarts: 0 });
             }
-            Write::ScaleCanary {
-                resource_version,
-                replicas,
-                ..
-            } => match self.canary.as_mut() {
+            Write::ScaleCanary { resource_version, replicas, .. } => match self.canary.as_mut() {
                 Some(canary) if canary.version.to_string() == *resource_version => {
                     canary.replicas = *replicas;
                     canary.version = version;
@@ -111,11 +88,7 @@ impl World {
 /// A write in one line.
 fn describe(write: &Write) -> String {
     match write {
-        Write::PatchRoute {
-            name,
-            weight: Some(weight),
-            ..
-        } => format!("patch_route {name} canary {weight}%"),
+        Write::PatchRoute { name, weight: Some(weight), .. } => format!("patch_route {name} canary {weight}%"),
         Write::PatchRoute { name, weight: None, .. } => format!("patch_route {name} as it was"),
         Write::ScaleCanary { replicas, .. } => format!("scale_canary {replicas}"),
         Write::CreateCanary { body } => format!("create_canary {}", body.pointer("/spec/replicas").unwrap()),

@@ -17,14 +17,7 @@ use crate::supervisor::identity::Identity;
 /// The variable that names the testbed to commands that run in it.
 const NAME_VARIABLE: &str = "SLUICE_TESTBED";
 
-const PROXY_VARIABLES: [&str; 6] = [
-    "http_proxy",
-    "https_proxy",
-    "all_proxy",
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "ALL_PROXY",
-];
+const PROXY_VARIABLES: [&str; 6] = ["http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"];
 
 /// How one component is.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -74,10 +67,7 @@ impl Testbed {
             .ok()
             .context("this process does not run in a testbed: run it as `testbed exec -- …`, after `testbed up`")?;
         let testbed = Self::open(&name)?;
-        ensure!(
-            testbed.is_inside(),
-            "this process is not in the testbed's network: run it as `testbed exec -- …`"
-        );
+        ensure!(testbed.is_inside(), "this process is not in the testbed's network: run it as `testbed exec -- …`");
         Ok(testbed)
     }
 
@@ -142,11 +132,7 @@ impl Testbed {
         let path = std::env::var_os("PATH").unwrap_or_default();
         // The lookup of the program itself must find the tools, too.
         let own = tools.join(program.as_ref());
-        let mut command = if own.is_file() {
-            Command::new(own)
-        } else {
-            Command::new(program)
-        };
+        let mut command = if own.is_file() { Command::new(own) } else { Command::new(program) };
         let paths = std::iter::once(tools).chain(std::env::split_paths(&path));
         if let Ok(paths) = std::env::join_paths(paths) {
             command.env("PATH", paths);
@@ -250,10 +236,7 @@ impl Testbed {
             if status.components.iter().any(|one| one.name == component && one.ready) {
                 return Ok(());
             }
-            ensure!(
-                started.elapsed() < patience,
-                "{component} is not ready after {patience:?}: see its log"
-            );
+            ensure!(started.elapsed() < patience, "{component} is not ready after {patience:?}: see its log");
             std::thread::sleep(std::time::Duration::from_millis(100));
         }
     }
@@ -263,10 +246,7 @@ impl Testbed {
     /// # Errors
     /// When Prometheus refuses the rules or does not run.
     pub fn load_rules(&self, name: &str, rules: &str) -> Result<()> {
-        ensure!(
-            !name.is_empty() && !name.contains('/'),
-            "a file of rules cannot be called {name:?}"
-        );
+        ensure!(!name.is_empty() && !name.contains('/'), "a file of rules cannot be called {name:?}");
         std::fs::write(self.layout.rules().join(name), rules)?;
         self.order(Order::ReloadPrometheus)
     }

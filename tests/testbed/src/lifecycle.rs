@@ -106,47 +106,26 @@ fn start_supervisor(layout: &Layout) -> Result<()> {
         .stderr(log)
         .status()
         .context("cannot start the supervisor")?;
-    ensure!(
-        launched.success(),
-        "the supervisor did not start: {}",
-        tail(&layout.log("supervisor"), 5)
-    );
+    ensure!(launched.success(), "the supervisor did not start: {}", tail(&layout.log("supervisor"), 5));
     Ok(())
 }
 
 /// What is left to do once the supervisor runs: images, objects, and waiting for everything.
 fn finish(testbed: &Testbed, layout: &Layout, parts: &Parts, progress: Progress) -> Result<()> {
-    wait(testbed, layout, progress, "containerd", |status| {
-        is_ready(status, "containerd")
-    })?;
-    let pause = Image {
-        tag: "docker.io/local/pause:1".to_owned(),
-        entrypoint: "/pause".to_owned(),
-        ..Image::default()
-    };
+    wait(testbed, layout, progress, "containerd", |status| is_ready(status, "containerd"))?;
+    let pause =
+        Image { tag: "docker.io/local/pause:1".to_owned(), entrypoint: "/pause".to_owned(), ..Image::default() };
     let archive = layout.path("pause.tar");
     image::write(&pause, &parts.kubernetes.join("pause"), &archive)?;
     import_image(layout, parts, &archive)?;
 
-    wait(testbed, layout, progress, "the API server", |status| {
-        is_ready(status, "apiserver")
-    })?;
+    wait(testbed, layout, progress, "the API server", |status| is_ready(status, "apiserver"))?;
     manifests::apply(testbed, layout, parts)?;
     wait(testbed, layout, progress, "the node", |status| status.node_ready)?;
     progress.say("node ready");
-    wait(testbed, layout, progress, "the gateway", |status| {
-        status.gateway_ready && is_ready(status, "traefik")
-    })?;
-    for component in [
-        "prometheus",
-        "alertmanager",
-        "controller-manager",
-        "scheduler",
-        "kubelet",
-    ] {
-        wait(testbed, layout, progress, component, |status| {
-            is_ready(status, component)
-        })?;
+    wait(testbed, layout, progress, "the gateway", |status| status.gateway_ready && is_ready(status, "traefik"))?;
+    for component in ["prometheus", "alertmanager", "controller-manager", "scheduler", "kubelet"] {
+        wait(testbed, layout, progress, component, |status| is_ready(status, component))?;
     }
     progress.say("gateway, Prometheus and Alertmanager ready");
     Ok(())
@@ -154,10 +133,7 @@ fn finish(testbed: &Testbed, layout: &Layout, parts: &Parts, progress: Progress)
 
 fn is_ready(status: &Status, name: &str) -> bool {
     // What somebody stopped on purpose is not waited for.
-    status
-        .components
-        .iter()
-        .any(|component| component.name == name && (component.ready || !component.wanted))
+    status.components.iter().any(|component| component.name == name && (component.ready || !component.wanted))
 }
 
 fn wait(
@@ -173,11 +149,7 @@ fn wait(
         match testbed.status() {
             Ok(status) if ready(&status) => return Ok(()),
             Ok(status) => {
-                if let Some(failed) = status
-                    .components
-                    .iter()
-                    .find(|component| component.restarts >= HOPELESS)
-                {
+                if let Some(failed) = status.components.iter().find(|component| component.restarts >= HOPELESS) {
                     bail!(
                         "{} does not stay up (last: {}); see `testbed logs {}`; its last lines:\n{}",
                         failed.name,

@@ -15,9 +15,7 @@ impl Progress {
     /// Starts the clock that every line shows.
     #[must_use]
     pub fn start() -> Self {
-        Self {
-            started: Instant::now(),
-        }
+        Self { started: Instant::now() }
     }
 
     /// Prints one line.

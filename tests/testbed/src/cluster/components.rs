@@ -47,12 +47,7 @@ pub const STOP_ORDER: [&[&str]; 4] = [
 /// Every component of a testbed, in the order in which they are started.
 #[must_use]
 pub fn all(layout: &Layout, parts: &Parts) -> Vec<Component> {
-    [
-        control_plane(layout, parts),
-        node(layout, parts),
-        traffic_and_metrics(layout, parts),
-    ]
-    .concat()
+    [control_plane(layout, parts), node(layout, parts), traffic_and_metrics(layout, parts)].concat()
 }
 
 /// Where components look for the machine's own programs.
@@ -61,15 +56,7 @@ const ETCD: &str = "http://127.0.0.1:2379";
 const API_READY: &str = "https://10.250.0.1:443/readyz";
 
 fn component(name: &'static str, program: PathBuf, args: Vec<String>, gate: Gate, ready: Gate) -> Component {
-    Component {
-        name,
-        program,
-        args,
-        env: Vec::new(),
-        gate,
-        ready,
-        patience: Duration::from_secs(2),
-    }
+    Component { name, program, args, env: Vec::new(), gate, ready, patience: Duration::from_secs(2) }
 }
 
 fn answers(url: &str) -> Gate {
@@ -83,11 +70,7 @@ fn words(text: &[&str]) -> Vec<String> {
 fn control_plane(layout: &Layout, parts: &Parts) -> Vec<Component> {
     let binary = parts.kubernetes.join("kubernetes");
     let pki = |flag: &str, file: &str| format!("--{flag}={}", layout.pki(file).display());
-    let etcd = [
-        words(&["etcd", "--client-url", ETCD, "--data-dir"]),
-        vec![format!("{}/etcd", layout::DATA)],
-    ]
-    .concat();
+    let etcd = [words(&["etcd", "--client-url", ETCD, "--data-dir"]), vec![format!("{}/etcd", layout::DATA)]].concat();
     let apiserver = [
         words(&[
             "apiserver",
@@ -124,32 +107,17 @@ fn control_plane(layout: &Layout, parts: &Parts) -> Vec<Component> {
                 .iter()
                 .map(|flag| pki(flag, file))
                 .collect(),
-            vec![
-                pki("tls-cert-file", "server.crt"),
-                pki("tls-private-key-file", "server.key"),
-            ],
+            vec![pki("tls-cert-file", "server.crt"), pki("tls-private-key-file", "server.key")],
             words(more),
         ]
         .concat()
     };
-    let mut controller_manager = client(
-        "controller-manager",
-        "controller-manager.kubeconfig",
-        &["--use-service-account-credentials=true"],
-    );
-    controller_manager.extend([
-        pki("service-account-private-key-file", "sa.key"),
-        pki("root-ca-file", "ca.crt"),
-    ]);
+    let mut controller_manager =
+        client("controller-manager", "controller-manager.kubeconfig", &["--use-service-account-credentials=true"]);
+    controller_manager.extend([pki("service-account-private-key-file", "sa.key"), pki("root-ca-file", "ca.crt")]);
     let scheduler = client("scheduler", "scheduler.kubeconfig", &[]);
     vec![
-        component(
-            "etcd",
-            binary.clone(),
-            etcd,
-            Gate::Open,
-            answers("http://127.0.0.1:2379/health"),
-        ),
+        component("etcd", binary.clone(), etcd, Gate::Open, answers("http://127.0.0.1:2379/health")),
         // It waits for etcd by itself.
         component("apiserver", binary.clone(), apiserver, Gate::Open, answers(API_READY)),
         component(
@@ -159,13 +127,7 @@ fn control_plane(layout: &Layout, parts: &Parts) -> Vec<Component> {
             answers(API_READY),
             answers("https://127.0.0.1:10257/healthz"),
         ),
-        component(
-            "scheduler",
-            binary,
-            scheduler,
-            answers(API_READY),
-            answers("https://127.0.0.1:10259/healthz"),
-        ),
+        component("scheduler", binary, scheduler, answers(API_READY), answers("https://127.0.0.1:10259/healthz")),
     ]
 }
 
@@ -175,10 +137,7 @@ fn node(layout: &Layout, parts: &Parts) -> Vec<Component> {
     let mut containerd = component(
         "containerd",
         parts.debian_program("containerd"),
-        vec![
-            "--config".to_owned(),
-            layout.path("containerd.toml").display().to_string(),
-        ],
+        vec!["--config".to_owned(), layout.path("containerd.toml").display().to_string()],
         Gate::Open,
         socket.clone(),
     );
@@ -225,10 +184,7 @@ fn traffic_and_metrics(layout: &Layout, parts: &Parts) -> Vec<Component> {
         Gate::Exists(layout.manifests_applied()),
         answers("http://127.0.0.1:9101/ping"),
     );
-    traefik.env = vec![(
-        "KUBECONFIG".to_owned(),
-        layout.pki("traefik.kubeconfig").display().to_string(),
-    )];
+    traefik.env = vec![("KUBECONFIG".to_owned(), layout.pki("traefik.kubeconfig").display().to_string())];
     let prometheus = component(
         "prometheus",
         parts.debian_program("prometheus"),
@@ -263,25 +219,16 @@ mod tests {
 
     #[test]
     fn every_component_has_its_place_in_the_stop_order() {
-        let parts = Parts {
-            kubernetes: "/k".into(),
-            debian: "/d".into(),
-            python: "/p".into(),
-            gateway_api: "/g".into(),
-        };
-        let mut names: Vec<_> = all(&Layout::new("unit").unwrap(), &parts)
-            .iter()
-            .map(|component| component.name)
-            .collect();
+        let parts =
+            Parts { kubernetes: "/k".into(), debian: "/d".into(), python: "/p".into(), gateway_api: "/g".into() };
+        let mut names: Vec<_> =
+            all(&Layout::new("unit").unwrap(), &parts).iter().map(|component| component.name).collect();
         let mut order = STOP_ORDER.concat();
         names.sort_unstable();
         order.sort_unstable();
         assert_eq!(names, order);
         let at = |name| STOP_ORDER.iter().position(|group| group.contains(&name)).unwrap();
-        assert!(
-            at("apiserver") < at("etcd"),
-            "an API server whose etcd is gone hangs instead of stopping"
-        );
+        assert!(at("apiserver") < at("etcd"), "an API server whose etcd is gone hangs instead of stopping");
         assert!(at("kubelet") < at("containerd"));
     }
 }

@@ -129,9 +129,6 @@ mod tests {
         for bad in ["", "..", "a/b", "Main", "-n", "a b", &"x".repeat(31)] {
             assert!(Layout::new(bad).is_err(), "{bad:?} was accepted");
         }
-        assert_eq!(
-            Layout::new("main-2").unwrap().state(),
-            Path::new("/run/sluice-testbed/main-2")
-        );
+        assert_eq!(Layout::new("main-2").unwrap().state(), Path::new("/run/sluice-testbed/main-2"));
     }
 }

@@ -56,14 +56,7 @@ pub fn write(layout: &Layout) -> Result<Tokens> {
     fs::write(layout.pki("ca.crt"), ca_certificate.pem())?;
 
     let server_key = KeyPair::generate()?;
-    let names = [
-        "127.0.0.1",
-        "10.96.0.1",
-        "10.250.0.1",
-        "localhost",
-        "kubernetes.default.svc",
-        "node1",
-    ];
+    let names = ["127.0.0.1", "10.96.0.1", "10.250.0.1", "localhost", "kubernetes.default.svc", "node1"];
     let mut server = CertificateParams::new(names.map(str::to_owned).to_vec())?;
     server.distinguished_name.push(DnType::CommonName, "kube-apiserver");
     let server_certificate = server.signed_by(&server_key, &Issuer::from_params(&ca, &ca_key))?;
@@ -87,12 +80,7 @@ pub fn write(layout: &Layout) -> Result<Tokens> {
 
 /// Writes a file that only its owner may read.
 pub(super) fn secret(path: &Path, text: &str) -> Result<()> {
-    let mut file = fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(path)?;
+    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
     std::io::Write::write_all(&mut file, text.as_bytes())?;
     Ok(())
 }

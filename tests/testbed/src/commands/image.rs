@@ -66,11 +66,7 @@ pub(super) fn run(arguments: &ImageArguments) -> Result<()> {
         Some(path) => path.clone(),
         None => layout.path(&format!("image-{}.tar", std::process::id())),
     };
-    let parts = if arguments.load {
-        Some(lifecycle::parts_of(&layout)?)
-    } else {
-        None
-    };
+    let parts = if arguments.load { Some(lifecycle::parts_of(&layout)?) } else { None };
     let written = image::write(&image, &arguments.file, &archive)?;
     let loaded = parts.map(|parts| lifecycle::import_image(&layout, &parts, &archive));
     if arguments.out.is_none() {

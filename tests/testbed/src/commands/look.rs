@@ -13,14 +13,7 @@ use testbed::{Testbed, lifecycle};
 pub(super) fn status(layout: &Layout) -> Result<ExitCode> {
     let status = Testbed::open(layout.name())?.status()?;
     let mut all_well = status.node_ready && status.gateway_ready;
-    writeln!(
-        io::stdout(),
-        "{:<20} {:<9} {:>8} {:>9}  LAST EXIT",
-        "COMPONENT",
-        "STATE",
-        "RESTARTS",
-        "RSS"
-    )?;
+    writeln!(io::stdout(), "{:<20} {:<9} {:>8} {:>9}  LAST EXIT", "COMPONENT", "STATE", "RESTARTS", "RSS")?;
     for component in &status.components {
         let state = match (component.wanted, component.running, component.ready) {
             (false, _, _) => "stopped",

@@ -130,12 +130,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
         }
         Command::Exec { which, command } => return exec(&which.open()?, &command),
         Command::Status { which } => return look::status(&which.layout()?),
-        Command::Logs {
-            which,
-            component,
-            follow,
-            lines,
-        } => {
+        Command::Logs { which, component, follow, lines } => {
             look::logs(&which.layout()?, &component, lines, follow)?;
         }
         Command::Down { which } => lifecycle::down(&which.layout()?)?,
@@ -185,10 +180,7 @@ fn rules(testbed: &Testbed, files: &[PathBuf]) -> Result<()> {
             file.display(),
             String::from_utf8_lossy(&checked.stderr).trim()
         );
-        let name = file
-            .file_name()
-            .context("a file of rules needs a name")?
-            .to_string_lossy();
+        let name = file.file_name().context("a file of rules needs a name")?.to_string_lossy();
         testbed.load_rules(&name, &std::fs::read_to_string(file)?)?;
         writeln!(io::stdout(), "loaded {name}")?;
     }

@@ -44,10 +44,7 @@ pub(super) fn run(arguments: &LoadArguments) -> Result<ExitCode> {
     let testbed = arguments.which.open()?;
     // Before any thread is made, so that all of them are inside.
     testbed.enter()?;
-    let url = arguments
-        .url
-        .clone()
-        .unwrap_or_else(|| testbed.gateway_url().to_owned());
+    let url = arguments.url.clone().unwrap_or_else(|| testbed.gateway_url().to_owned());
     let mut config = Config::new(url).rate(arguments.rate).duration(arguments.duration);
     config.host.clone_from(&arguments.host);
     let handle = load::start(config)?;
@@ -65,11 +62,7 @@ pub(super) fn run(arguments: &LoadArguments) -> Result<ExitCode> {
         }
         None => writeln!(io::stdout(), "{text}")?,
     }
-    Ok(if summary.failed == 0 && summary.skipped == 0 {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(if summary.failed == 0 && summary.skipped == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 async fn second(handle: &Handle) {
@@ -79,11 +72,8 @@ async fn second(handle: &Handle) {
 }
 
 fn line(summary: &Summary) -> String {
-    let versions: Vec<_> = summary
-        .by_version
-        .iter()
-        .map(|(version, counts)| format!("{version} {:.0}%", counts.share * 100.0))
-        .collect();
+    let versions: Vec<_> =
+        summary.by_version.iter().map(|(version, counts)| format!("{version} {:.0}%", counts.share * 100.0)).collect();
     format!(
         "{:5.0}s  {} answered, {} failed, p99 {:.1} ms, {}",
         summary.to_seconds,

@@ -39,11 +39,9 @@ pub(super) fn pack(image: &Image, files: &Files) -> Result<(Vec<u8>, String)> {
         "RepoTags": [image.tag],
     }]))?;
     let mut archive = Builder::new(Vec::new());
-    for (name, content) in [
-        (configuration_name, &configuration),
-        (layer_name, &layer),
-        ("manifest.json".to_owned(), &manifest),
-    ] {
+    for (name, content) in
+        [(configuration_name, &configuration), (layer_name, &layer), ("manifest.json".to_owned(), &manifest)]
+    {
         append(&mut archive, Path::new(&name), EntryType::Regular, 0o644, content)?;
     }
     Ok((archive.into_inner()?, format!("sha256:{configuration_digest}")))
@@ -61,13 +59,7 @@ fn layer(files: &Files) -> Result<Vec<u8>> {
         append(&mut layer, folder.strip_prefix("/")?, EntryType::Directory, 0o755, &[])?;
     }
     for (path, (mode, content)) in files {
-        append(
-            &mut layer,
-            Path::new(path).strip_prefix("/")?,
-            EntryType::Regular,
-            *mode,
-            content,
-        )?;
+        append(&mut layer, Path::new(path).strip_prefix("/")?, EntryType::Regular, *mode, content)?;
     }
     Ok(layer.into_inner()?)
 }
@@ -95,11 +87,7 @@ mod tests {
     use std::io::Read;
 
     fn image() -> Image {
-        Image {
-            tag: "docker.io/local/x:1".into(),
-            entrypoint: "/bin/x".into(),
-            ..Image::default()
-        }
+        Image { tag: "docker.io/local/x:1".into(), entrypoint: "/bin/x".into(), ..Image::default() }
     }
 
     fn files(content: &str) -> Files {
@@ -116,10 +104,7 @@ mod tests {
         assert_eq!(first, pack(&image(), &files("a")).unwrap());
         assert_ne!(first.1, pack(&image(), &files("b")).unwrap().1);
         // Pinned, so that a change of the format is a decision.
-        assert_eq!(
-            first.1,
-            "sha256:6201c2b19226cae838bbf902b9f1aec76d37efa9276ddd3cef4661cb2b209186"
-        );
+        assert_eq!(first.1, "sha256:6201c2b19226cae838bbf902b9f1aec76d37efa9276ddd3cef4661cb2b209186");
     }
 
     #[test]
@@ -137,17 +122,10 @@ mod tests {
         let layer = &contents[manifest[0]["Layers"][0].as_str().unwrap()];
         let configuration = &contents[manifest[0]["Config"].as_str().unwrap()];
         let configuration: serde_json::Value = serde_json::from_slice(configuration).unwrap();
-        assert_eq!(
-            configuration["rootfs"]["diff_ids"][0],
-            format!("sha256:{}", digest(layer))
-        );
+        assert_eq!(configuration["rootfs"]["diff_ids"][0], format!("sha256:{}", digest(layer)));
         assert_eq!(configuration["config"]["Entrypoint"][0], "/bin/x");
         let mut layer = tar::Archive::new(layer.as_slice());
-        let names: Vec<_> = layer
-            .entries()
-            .unwrap()
-            .map(|entry| entry.unwrap().path().unwrap().into_owned())
-            .collect();
+        let names: Vec<_> = layer.entries().unwrap().map(|entry| entry.unwrap().path().unwrap().into_owned()).collect();
         assert_eq!(names, ["bin", "etc", "bin/x", "etc/passwd"].map(Path::new));
     }
 }

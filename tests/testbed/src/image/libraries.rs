@@ -7,10 +7,7 @@ use anyhow::{Context, Result, bail};
 
 /// The libraries and the loader of a program, by the paths under which the loader looks for them.
 pub(super) fn of(program: &Path) -> Result<Vec<PathBuf>> {
-    let output = Command::new("ldd")
-        .arg(program)
-        .output()
-        .context("cannot run ldd: install libc-bin")?;
+    let output = Command::new("ldd").arg(program).output().context("cannot run ldd: install libc-bin")?;
     let text = String::from_utf8_lossy(&output.stdout);
     let complaint = String::from_utf8_lossy(&output.stderr);
     if output.status.success() {
@@ -54,10 +51,7 @@ mod tests {
         let text = "\tlinux-vdso.so.1 (0x00007ffd)\n\tlibc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x7f)\n\t/lib64/ld-linux-x86-64.so.2 (0x7f)\n";
         assert_eq!(
             parse(text).unwrap(),
-            [
-                PathBuf::from("/lib/x86_64-linux-gnu/libc.so.6"),
-                PathBuf::from("/lib64/ld-linux-x86-64.so.2")
-            ]
+            [PathBuf::from("/lib/x86_64-linux-gnu/libc.so.6"), PathBuf::from("/lib64/ld-linux-x86-64.so.2")]
         );
         assert!(parse("\tstatically linked\n").unwrap().is_empty());
     }

@@ -53,24 +53,14 @@ pub fn write(image: &Image, program: &Path, archive: &Path) -> Result<Written> {
         files.insert(place, (0o755, read(&library)?));
     }
     for (place, path) in &image.files {
-        ensure!(
-            place.starts_with('/'),
-            "the place {place:?} in the image is not an absolute path"
-        );
+        ensure!(place.starts_with('/'), "the place {place:?} in the image is not an absolute path");
         files.insert(place.clone(), (0o644, read(path)?));
     }
     let users = "root:x:0:0:root:/:/sbin/nologin\nnonroot:x:65532:65532:nonroot:/:/sbin/nologin\n";
     files.insert("/etc/passwd".to_owned(), (0o644, users.into()));
-    files.insert(
-        "/etc/group".to_owned(),
-        (0o644, b"root:x:0:\nnonroot:x:65532:\n".to_vec()),
-    );
+    files.insert("/etc/group".to_owned(), (0o644, b"root:x:0:\nnonroot:x:65532:\n".to_vec()));
 
     let (bytes, digest) = archive::pack(image, &files)?;
     fs::write(archive, &bytes).with_context(|| format!("cannot write {}", archive.display()))?;
-    Ok(Written {
-        bytes: u64::try_from(bytes.len())?,
-        digest,
-        files: files.into_keys().collect(),
-    })
+    Ok(Written { bytes: u64::try_from(bytes.len())?, digest, files: files.into_keys().collect() })
 }

@@ -131,11 +131,7 @@ impl Summary {
 
 impl Account {
     pub(super) fn new(started: Instant) -> Self {
-        Self {
-            started,
-            started_wall: SystemTime::now(),
-            inner: Mutex::default(),
-        }
+        Self { started, started_wall: SystemTime::now(), inner: Mutex::default() }
     }
 
     pub(super) fn started(&self) -> Instant {
@@ -189,23 +185,13 @@ impl Account {
             inner.versions.push(version.clone());
             inner.versions.len().saturating_sub(1)
         });
-        let sample = Sample {
-            sent,
-            took,
-            status,
-            version: index,
-        };
+        let sample = Sample { sent, took, status, version: index };
         inner.samples.push(sample);
         if sample.failed() && inner.failures.len() < KEPT_FAILURES {
-            let unix = self
-                .started_wall
-                .checked_add(sent)
-                .and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+            let unix = self.started_wall.checked_add(sent).and_then(|at| at.duration_since(UNIX_EPOCH).ok());
             inner.failures.push(Failure {
                 at_seconds: sent.as_secs_f64(),
-                at_unix_ms: unix
-                    .and_then(|at| u64::try_from(at.as_millis()).ok())
-                    .unwrap_or_default(),
+                at_unix_ms: unix.and_then(|at| u64::try_from(at.as_millis()).ok()).unwrap_or_default(),
                 took_ms: took.as_secs_f64() * 1e3,
                 status: (status != 0).then_some(status),
                 version: error.is_none().then_some(version),
@@ -237,11 +223,7 @@ impl Account {
         };
         let mut answers: u64 = 0;
         for sample in samples {
-            let status = if sample.status == 0 {
-                "error".to_owned()
-            } else {
-                sample.status.to_string()
-            };
+            let status = if sample.status == 0 { "error".to_owned() } else { sample.status.to_string() };
             increase(summary.by_status.entry(status).or_default());
             if sample.failed() {
                 increase(&mut summary.failed);
@@ -276,15 +258,9 @@ fn latency(mut took: Vec<Duration>) -> Latency {
     // The smallest value that at least this part of the requests does not exceed.
     let at = |part: f64| {
         let rank = (part * took.len() as f64).ceil().max(1.0) as usize;
-        took.get(rank.saturating_sub(1))
-            .map_or(0.0, |took| took.as_secs_f64() * 1e3)
+        took.get(rank.saturating_sub(1)).map_or(0.0, |took| took.as_secs_f64() * 1e3)
     };
-    Latency {
-        p50: at(0.5),
-        p90: at(0.9),
-        p99: at(0.99),
-        max: at(1.0),
-    }
+    Latency { p50: at(0.5), p90: at(0.9), p99: at(0.99), max: at(1.0) }
 }
 
 #[cfg(test)]
@@ -296,10 +272,7 @@ mod tests {
     }
 
     fn answered(status: u16, version: &str) -> Outcome {
-        Outcome::Answered {
-            status,
-            version: version.to_owned(),
-        }
+        Outcome::Answered { status, version: version.to_owned() }
     }
 
     fn account() -> Account {
@@ -321,26 +294,11 @@ mod tests {
     fn shares_statuses_and_failures_add_up() {
         let summary = account().summary(Duration::ZERO, ms(1000));
         assert_eq!((summary.requests, summary.failed, summary.in_flight), (100, 1, 0));
-        assert_eq!(
-            summary.by_version["v2"],
-            VersionCounts {
-                requests: 25,
-                failed: 1,
-                share: 0.25
-            }
-        );
+        assert_eq!(summary.by_version["v2"], VersionCounts { requests: 25, failed: 1, share: 0.25 });
         assert_eq!(summary.by_status["200"], 99);
         assert_eq!(summary.failures[0].status, Some(500));
         assert_eq!(summary.failures[0].version.as_deref(), Some("v2"));
-        assert_eq!(
-            summary.latency_ms,
-            Latency {
-                p50: 50.0,
-                p90: 90.0,
-                p99: 99.0,
-                max: 100.0
-            }
-        );
+        assert_eq!(summary.latency_ms, Latency { p50: 50.0, p90: 90.0, p99: 99.0, max: 100.0 });
     }
 
     #[test]
@@ -363,11 +321,7 @@ mod tests {
         assert_eq!((summary.requests, summary.failed, summary.in_flight), (101, 2, 1));
         assert_eq!(summary.by_status["error"], 1);
         assert!(!summary.by_version.contains_key("none"));
-        let broken = summary
-            .failures
-            .iter()
-            .find(|failure| failure.status.is_none())
-            .unwrap();
+        let broken = summary.failures.iter().find(|failure| failure.status.is_none()).unwrap();
         assert_eq!(broken.error.as_deref(), Some("connection refused"));
         assert_eq!(broken.version, None);
     }

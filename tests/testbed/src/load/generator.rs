@@ -52,9 +52,7 @@ pub(super) async fn drive(config: Config, url: Url, client: Client, account: &Ar
 
 /// When request `number` is due, counted from the start.
 fn due(number: u64, rate: u32) -> Duration {
-    let nanos = u128::from(number)
-        .saturating_mul(1_000_000_000)
-        .checked_div(u128::from(rate));
+    let nanos = u128::from(number).saturating_mul(1_000_000_000).checked_div(u128::from(rate));
     Duration::from_nanos(nanos.and_then(|nanos| u64::try_from(nanos).ok()).unwrap_or(u64::MAX))
 }
 
@@ -64,10 +62,7 @@ async fn answer(request: reqwest::RequestBuilder) -> Outcome {
         Err(error) => return Outcome::Broken(chain(&error)),
     };
     let status = response.status().as_u16();
-    let version = response
-        .headers()
-        .get("x-version")
-        .and_then(|value| value.to_str().ok());
+    let version = response.headers().get("x-version").and_then(|value| value.to_str().ok());
     let version = version.unwrap_or("none").to_owned();
     match response.bytes().await {
         Ok(_) => Outcome::Answered { status, version },

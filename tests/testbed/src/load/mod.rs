@@ -110,11 +110,8 @@ pub fn start(config: Config) -> Result<Handle> {
         .build()
         .context("cannot make an HTTP client")?;
     let url = reqwest::Url::parse(&config.url).with_context(|| format!("{:?} is not a URL", config.url))?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .thread_name("load")
-        .enable_all()
-        .build()?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("load").enable_all().build()?;
     let account = Arc::new(Account::new(Instant::now()));
     let stop = Arc::new(AtomicBool::new(false));
     let (send, ended) = oneshot::channel();

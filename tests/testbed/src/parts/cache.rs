@@ -27,11 +27,7 @@ pub(super) fn key(inputs: &[&str]) -> String {
         hash.update(input.len().to_le_bytes());
         hash.update(input.as_bytes());
     }
-    hash.finalize()
-        .iter()
-        .take(8)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Returns the folder `<part>-<key>`, made by `make` unless it is there already.
@@ -64,8 +60,7 @@ pub(crate) fn lock(root: &Path, name: &str) -> Result<File> {
     fs::create_dir_all(&folder)?;
     let path = folder.join(name);
     let file = File::create(&path).with_context(|| format!("cannot create the lock {}", path.display()))?;
-    file.lock()
-        .with_context(|| format!("cannot take the lock {}", path.display()))?;
+    file.lock().with_context(|| format!("cannot take the lock {}", path.display()))?;
     Ok(file)
 }
 
@@ -101,10 +96,7 @@ mod tests {
         assert!(!root.join("part-1").exists());
 
         let path = obtain(&root, "part", "1", |folder| {
-            assert!(
-                !folder.join("half").exists(),
-                "the leftover of the failed attempt is still there"
-            );
+            assert!(!folder.join("half").exists(), "the leftover of the failed attempt is still there");
             Ok(fs::write(folder.join("whole"), "x")?)
         })
         .unwrap();

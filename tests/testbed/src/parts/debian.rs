@@ -10,13 +10,8 @@ use anyhow::{Context, Result};
 use super::{cache, watched};
 use crate::progress::Progress;
 
-const PACKAGES: [&str; 5] = [
-    "containerd",
-    "runc",
-    "containernetworking-plugins",
-    "prometheus",
-    "prometheus-alertmanager",
-];
+const PACKAGES: [&str; 5] =
+    ["containerd", "runc", "containernetworking-plugins", "prometheus", "prometheus-alertmanager"];
 
 pub(super) fn obtain(root: &Path, progress: Progress) -> Result<PathBuf> {
     let release = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
@@ -53,21 +48,14 @@ fn download(folder: &Path) -> Result<()> {
 
 /// The line that names the release, so that an upgraded machine gets matching packages.
 fn release_of(os_release: &str) -> String {
-    os_release
-        .lines()
-        .find(|line| line.starts_with("VERSION_ID="))
-        .unwrap_or("VERSION_ID=unknown")
-        .to_owned()
+    os_release.lines().find(|line| line.starts_with("VERSION_ID=")).unwrap_or("VERSION_ID=unknown").to_owned()
 }
 
 #[cfg(test)]
 mod tests {
     #[test]
     fn the_release_is_the_version_line_only() {
-        assert_eq!(
-            super::release_of("ID=debian\nVERSION_ID=\"12\"\nX=1\n"),
-            "VERSION_ID=\"12\""
-        );
+        assert_eq!(super::release_of("ID=debian\nVERSION_ID=\"12\"\nX=1\n"), "VERSION_ID=\"12\"");
         assert_eq!(super::release_of(""), "VERSION_ID=unknown");
     }
 }

@@ -14,12 +14,8 @@ const SUM: &str = "h1:RqVRIlkhLhUO8wOHKTLnTJA6o/1un4po4/6M1nRzdd0=";
 pub(super) fn obtain(root: &Path, progress: Progress) -> Result<PathBuf> {
     cache::obtain(root, "gateway-api", &cache::key(&["1", MODULE, SUM]), |folder| {
         progress.say("Gateway API: downloading its CRDs, 1.5.1, standard channel");
-        let answer = watched::output(
-            kubernetes::go()
-                .args(["mod", "download", "-json", MODULE])
-                .current_dir(folder),
-        )
-        .context(kubernetes::HOW_TO_GET_GO)?;
+        let answer = watched::output(kubernetes::go().args(["mod", "download", "-json", MODULE]).current_dir(folder))
+            .context(kubernetes::HOW_TO_GET_GO)?;
         let answer: serde_json::Value = serde_json::from_str(&answer)?;
         let text = |field: &str| answer.get(field).and_then(serde_json::Value::as_str);
         anyhow::ensure!(

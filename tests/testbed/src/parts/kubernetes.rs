@@ -21,16 +21,7 @@ const PAUSE_GO: &str = include_str!("../../kubernetes/pause/main.go");
 /// The name of this build: it changes with the sources, the version and the compiler.
 pub(super) fn key() -> Result<String> {
     let go_version = watched::output(go().args(["env", "GOVERSION"]).current_dir("/")).context(HOW_TO_GET_GO)?;
-    let inputs = [
-        "1",
-        GO_MOD,
-        GO_SUM,
-        MAIN_GO,
-        ETCD_GO,
-        PAUSE_GO,
-        VERSION,
-        go_version.trim(),
-    ];
+    let inputs = ["1", GO_MOD, GO_SUM, MAIN_GO, ETCD_GO, PAUSE_GO, VERSION, go_version.trim()];
     Ok(cache::key(&inputs))
 }
 
@@ -77,24 +68,12 @@ fn build(folder: &Path, progress: Progress) -> Result<()> {
     )?;
 
     // Packages of the standard library that go always has compiled are counted too, hence "at most".
-    let all = watched::output(go().args(["list", "-deps", ".", "./pause"]))?
-        .lines()
-        .count();
-    progress.say(&format!(
-        "Kubernetes {VERSION}: compiling at most {all} Go packages, 4 to 8 minutes on two cores"
-    ));
+    let all = watched::output(go().args(["list", "-deps", ".", "./pause"]))?.lines().count();
+    progress.say(&format!("Kubernetes {VERSION}: compiling at most {all} Go packages, 4 to 8 minutes on two cores"));
     watched::run(
-        go().args([
-            "build",
-            "-v",
-            "-trimpath",
-            "-mod=readonly",
-            "-ldflags",
-            &stamp(VERSION)?,
-            "-o",
-        ])
-        .arg(folder)
-        .args([".", "./pause"]),
+        go().args(["build", "-v", "-trimpath", "-mod=readonly", "-ldflags", &stamp(VERSION)?, "-o"])
+            .arg(folder)
+            .args([".", "./pause"]),
         progress,
         |line| !line.contains(' ') && !line.contains(':'),
         |done| format!("Kubernetes {VERSION}: compiled {done} of at most {all} packages, then linking"),
@@ -130,10 +109,7 @@ mod tests {
     fn the_module_is_pinned_to_the_version_that_the_servers_report() {
         assert!(GO_MOD.contains(&format!("k8s.io/kubernetes {VERSION}")));
         let staging = VERSION.replacen("v1.", "v0.", 1);
-        let replaced = GO_MOD
-            .lines()
-            .filter(|line| line.contains("=> k8s.io/"))
-            .collect::<Vec<_>>();
+        let replaced = GO_MOD.lines().filter(|line| line.contains("=> k8s.io/")).collect::<Vec<_>>();
         assert_eq!(replaced.len(), 33);
         assert!(replaced.iter().all(|line| line.ends_with(&staging)), "{replaced:?}");
     }

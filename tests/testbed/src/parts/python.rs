@@ -24,15 +24,7 @@ pub(super) fn obtain(root: &Path, progress: Progress) -> Result<PathBuf> {
         std::fs::write(&requirements, REQUIREMENTS)?;
         watched::output(
             Command::new("python3")
-                .args([
-                    "-m",
-                    "pip",
-                    "install",
-                    "--quiet",
-                    "--no-input",
-                    "--no-deps",
-                    "--no-compile",
-                ])
+                .args(["-m", "pip", "install", "--quiet", "--no-input", "--no-deps", "--no-compile"])
                 .args(["--require-hashes", "--only-binary", ":all:", "--target"])
                 .arg(folder)
                 .arg("--requirement")

@@ -25,10 +25,7 @@ pub(super) fn run(
         .stderr(Stdio::piped())
         .spawn()
         .with_context(|| format!("cannot start {program}"))?;
-    let stderr = child
-        .stderr
-        .take()
-        .context("standard error of the command is not piped")?;
+    let stderr = child.stderr.take().context("standard error of the command is not piped")?;
     let (send, receive) = mpsc::channel();
     let reader = std::thread::spawn(move || {
         for line in BufReader::new(stderr).lines().map_while(Result::ok) {
@@ -68,10 +65,7 @@ pub(super) fn run(
 /// Runs a short command and returns what it printed, or an error with what it complained about.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
     let program = command.get_program().to_string_lossy().into_owned();
-    let output = command
-        .stdin(Stdio::null())
-        .output()
-        .with_context(|| format!("cannot start {program}"))?;
+    let output = command.stdin(Stdio::null()).output().with_context(|| format!("cannot start {program}"))?;
     anyhow::ensure!(
         output.status.success(),
         "{program} ended with {}: {}",

@@ -57,12 +57,8 @@ struct Answer {
 /// # Errors
 /// When no supervisor answers, or when it says that the order failed.
 pub fn order(layout: &Layout, order: &Order) -> Result<Status> {
-    let mut stream = StdUnixStream::connect(layout.control_socket()).with_context(|| {
-        format!(
-            "the testbed {0:?} is not up: run `testbed up --name {0}`",
-            layout.name()
-        )
-    })?;
+    let mut stream = StdUnixStream::connect(layout.control_socket())
+        .with_context(|| format!("the testbed {0:?} is not up: run `testbed up --name {0}`", layout.name()))?;
     stream.set_read_timeout(Some(Duration::from_secs(60)))?;
     let mut line = serde_json::to_vec(order)?;
     line.push(b'\n');
@@ -98,16 +94,11 @@ async fn answer(stream: UnixStream, orders: &Orders) -> Result<()> {
     stream.read_line(&mut line).await?;
     let result = match serde_json::from_str(&line) {
         Ok(order) => carry_out(order, orders).await,
-        Err(error) => Err(anyhow!(
-            "this supervisor does not know the order ({error}): run `down` and `up`"
-        )),
+        Err(error) => Err(anyhow!("this supervisor does not know the order ({error}): run `down` and `up`")),
     };
     let answer = match result {
         Ok(status) => Answer { error: None, status },
-        Err(error) => Answer {
-            error: Some(format!("{error:#}")),
-            status: None,
-        },
+        Err(error) => Answer { error: Some(format!("{error:#}")), status: None },
     };
     let mut line = serde_json::to_vec(&answer)?;
     line.push(b'\n');
@@ -133,17 +124,10 @@ mod tests {
 
     #[test]
     fn orders_survive_the_wire() {
-        for order in [
-            Order::Status,
-            Order::Kill("apiserver".to_owned()),
-            Order::ReloadPrometheus,
-        ] {
+        for order in [Order::Status, Order::Kill("apiserver".to_owned()), Order::ReloadPrometheus] {
             let text = serde_json::to_string(&order).unwrap();
             assert_eq!(serde_json::from_str::<Order>(&text).unwrap(), order);
         }
-        assert_eq!(
-            serde_json::to_string(&Order::Stop("etcd".into())).unwrap(),
-            r#"{"stop":"etcd"}"#
-        );
+        assert_eq!(serde_json::to_string(&Order::Stop("etcd".into())).unwrap(), r#"{"stop":"etcd"}"#);
     }
 }

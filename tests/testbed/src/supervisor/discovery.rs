@@ -60,19 +60,14 @@ fn target(pod: &Value) -> Option<Target> {
         ("namespace".to_owned(), text("/metadata/namespace")?.to_owned()),
         ("pod".to_owned(), text("/metadata/name")?.to_owned()),
     ]);
-    let app = pod
-        .pointer("/metadata/labels")
-        .and_then(|labels| labels.get("app.kubernetes.io/name"));
+    let app = pod.pointer("/metadata/labels").and_then(|labels| labels.get("app.kubernetes.io/name"));
     if let Some(app) = app.and_then(Value::as_str) {
         labels.insert("app".to_owned(), app.to_owned());
     }
     if let Some(path) = annotation("prometheus.io/path") {
         labels.insert("metrics_path".to_owned(), path.to_owned());
     }
-    Some(Target {
-        targets: vec![format!("{address}:{port}")],
-        labels,
-    })
+    Some(Target { targets: vec![format!("{address}:{port}")], labels })
 }
 
 #[cfg(test)]
@@ -94,19 +89,11 @@ mod tests {
             pod(json!({"prometheus.io/scrape": "false"}), json!("10.245.0.8")),
             pod(Value::Null, json!("10.245.0.9")),
         ]});
-        let labels = [
-            ("app", "shop"),
-            ("metrics_path", "/m"),
-            ("namespace", "shop"),
-            ("pod", "shop-1"),
-        ];
+        let labels = [("app", "shop"), ("metrics_path", "/m"), ("namespace", "shop"), ("pod", "shop-1")];
         let labels = labels.map(|(name, value)| (name.to_owned(), value.to_owned()));
         assert_eq!(
             targets(&list),
-            [Target {
-                targets: vec!["10.245.0.7:9000".to_owned()],
-                labels: BTreeMap::from(labels)
-            }]
+            [Target { targets: vec!["10.245.0.7:9000".to_owned()], labels: BTreeMap::from(labels) }]
         );
     }
 }

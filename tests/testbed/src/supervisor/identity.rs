@@ -29,11 +29,7 @@ impl Identity {
     pub fn of(pid: u32, run: &str) -> Result<Self> {
         let pid = i32::try_from(pid)?;
         let started = start_of(pid).context("the supervisor ended at once; see its log")?;
-        Ok(Self {
-            pid,
-            started,
-            run: run.to_owned(),
-        })
+        Ok(Self { pid, started, run: run.to_owned() })
     }
 
     /// Notes it in the testbed's folder.
@@ -59,10 +55,7 @@ impl Identity {
         all_processes().find_map(|pid| {
             let line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
             let arguments: Vec<_> = line.split(|&byte| byte == 0).skip(1).collect();
-            let ours = arguments_of(layout.name())
-                .iter()
-                .zip(&arguments)
-                .all(|(a, b)| a.as_bytes() == *b);
+            let ours = arguments_of(layout.name()).iter().zip(&arguments).all(|(a, b)| a.as_bytes() == *b);
             if !ours || arguments.len() < 4 {
                 return None;
             }
@@ -87,9 +80,7 @@ impl Identity {
     /// Every process that belongs to this start of the testbed, commands under `testbed exec` included.
     #[must_use]
     pub fn processes(&self) -> Vec<i32> {
-        all_processes()
-            .filter(|&pid| run_of(pid).is_some_and(|run| run == self.run))
-            .collect()
+        all_processes().filter(|&pid| run_of(pid).is_some_and(|run| run == self.run)).collect()
     }
 }
 
@@ -102,9 +93,7 @@ pub(super) fn arguments_of(name: &str) -> [&str; 4] {
 fn run_of(pid: i32) -> Option<String> {
     let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
     let prefix = format!("{RUN_VARIABLE}=").into_bytes();
-    let value = environment
-        .split(|&byte| byte == 0)
-        .find_map(|entry| entry.strip_prefix(prefix.as_slice()))?;
+    let value = environment.split(|&byte| byte == 0).find_map(|entry| entry.strip_prefix(prefix.as_slice()))?;
     String::from_utf8(value.to_owned()).ok()
 }
 
@@ -146,21 +135,14 @@ mod tests {
     fn the_start_is_found_behind_a_name_with_brackets() {
         let stat = "42 (a) (b) S 1 42 42 0 -1 4194560 1 0 0 0 3 4 0 0 20 0 1 0 98765 1000 10";
         assert_eq!(parse_start(stat), Some(98765));
-        assert_eq!(
-            parse_start(&stat.replace(") S ", ") Z ")),
-            None,
-            "a zombie does not run"
-        );
+        assert_eq!(parse_start(&stat.replace(") S ", ") Z ")), None, "a zombie does not run");
     }
 
     #[test]
     fn another_process_with_the_same_number_is_not_the_supervisor() {
         let me = Identity::of(std::process::id(), "x").unwrap();
         assert!(me.is_alive());
-        let earlier = Identity {
-            started: me.started.wrapping_sub(1),
-            ..me
-        };
+        let earlier = Identity { started: me.started.wrapping_sub(1), ..me };
         assert!(!earlier.is_alive());
     }
 }

@@ -90,10 +90,7 @@ impl Kept {
             return Ok(());
         }
         fs::create_dir_all(&self.path)?;
-        bind(
-            Path::new(&format!("/proc/self/fd/{}", self.folder.as_raw_fd())),
-            &self.path,
-        )
+        bind(Path::new(&format!("/proc/self/fd/{}", self.folder.as_raw_fd())), &self.path)
     }
 }
 

@@ -38,10 +38,7 @@ pub const RUN_VARIABLE: &str = "SLUICE_TESTBED_RUN";
 pub fn launch(layout: &Layout) -> Result<()> {
     nix::unistd::setsid().context("cannot leave the terminal's session")?;
     isolate::unshare()?;
-    let log = OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(layout.log("supervisor"))?;
+    let log = OpenOptions::new().create(true).append(true).open(layout.log("supervisor"))?;
     let child = Command::new(std::env::current_exe()?)
         .args(identity::arguments_of(layout.name()))
         .current_dir("/")
@@ -62,10 +59,7 @@ pub fn run(layout: &Layout, parts: &Parts) -> Result<()> {
     isolate::settle(layout, parts)?;
     // A provider that is there already serves as well.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
         let prober = probe::Prober::new(layout)?;
         let mut terminate = signal(SignalKind::terminate())?;

@@ -21,37 +21,21 @@ pub(super) fn set_up_loopback() -> Result<()> {
     exchange(&message(RTM_NEWLINK, REQUEST_AND_ACKNOWLEDGE, &link_up()))
         .context("cannot bring up the loopback device")?;
     for address in [addresses::API_SERVICE, addresses::NODE] {
-        exchange(&message(
-            RTM_NEWADDR,
-            REQUEST_AND_ACKNOWLEDGE | CREATE,
-            &new_address(address),
-        ))
-        .context("cannot add an address to the loopback device")?;
+        exchange(&message(RTM_NEWADDR, REQUEST_AND_ACKNOWLEDGE | CREATE, &new_address(address)))
+            .context("cannot add an address to the loopback device")?;
     }
     Ok(())
 }
 
 /// struct ifinfomsg: index of the device, IFF_UP as value and as mask.
 fn link_up() -> Vec<u8> {
-    [
-        &[0, 0, 0, 0][..],
-        &LOOPBACK.to_ne_bytes(),
-        &1_u32.to_ne_bytes(),
-        &1_u32.to_ne_bytes(),
-    ]
-    .concat()
+    [&[0, 0, 0, 0][..], &LOOPBACK.to_ne_bytes(), &1_u32.to_ne_bytes(), &1_u32.to_ne_bytes()].concat()
 }
 
 /// struct ifaddrmsg (IPv4, /32, no flags, global) and the address as both attributes.
 fn new_address(address: [u8; 4]) -> Vec<u8> {
     let attribute = |kind: u16| [&8_u16.to_ne_bytes()[..], &kind.to_ne_bytes(), &address].concat();
-    [
-        &[2, 32, 0, 0][..],
-        &LOOPBACK.to_ne_bytes(),
-        &attribute(IFA_LOCAL),
-        &attribute(IFA_ADDRESS),
-    ]
-    .concat()
+    [&[2, 32, 0, 0][..], &LOOPBACK.to_ne_bytes(), &attribute(IFA_LOCAL), &attribute(IFA_ADDRESS)].concat()
 }
 
 /// struct nlmsghdr and the body.
@@ -69,12 +53,7 @@ fn message(kind: u16, flags: u16, body: &[u8]) -> Vec<u8> {
 }
 
 fn exchange(message: &[u8]) -> Result<()> {
-    let socket = socket(
-        AddressFamily::Netlink,
-        SockType::Raw,
-        SockFlag::SOCK_CLOEXEC,
-        SockProtocol::NetlinkRoute,
-    )?;
+    let socket = socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::NetlinkRoute)?;
     sendto(socket.as_raw_fd(), message, &NetlinkAddr::new(0, 0), MsgFlags::empty())?;
     let mut answer = [0_u8; 4096];
     let length = recv(socket.as_raw_fd(), &mut answer, MsgFlags::empty())?;

@@ -108,19 +108,12 @@ impl Orders {
     }
 
     async fn quickly(&self, gate: &Gate) -> bool {
-        tokio::time::timeout(Duration::from_secs(1), self.prober.is_open(gate))
-            .await
-            .unwrap_or(false)
+        tokio::time::timeout(Duration::from_secs(1), self.prober.is_open(gate)).await.unwrap_or(false)
     }
 
     async fn signal(&self, name: &str, signal: Signal, stay_down: bool) -> Result<()> {
         let (done, answer) = oneshot::channel();
-        self.send(Message::Signal {
-            name: name.to_owned(),
-            signal,
-            stay_down,
-            done,
-        })?;
+        self.send(Message::Signal { name: name.to_owned(), signal, stay_down, done })?;
         answer.await?
     }
 
@@ -144,8 +137,7 @@ fn rss_kib(pid: i32) -> u64 {
 
 fn parse_rss(status: &str) -> u64 {
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    line.and_then(|rest| rest.split_whitespace().next()?.parse().ok())
-        .unwrap_or_default()
+    line.and_then(|rest| rest.split_whitespace().next()?.parse().ok()).unwrap_or_default()
 }
 
 #[cfg(test)]

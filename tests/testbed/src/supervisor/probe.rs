@@ -28,10 +28,7 @@ impl Prober {
             .timeout(Duration::from_secs(2))
             .no_proxy()
             .build()?;
-        Ok(Self {
-            client,
-            token: fs::read_to_string(layout.pki("sd.token"))?,
-        })
+        Ok(Self { client, token: fs::read_to_string(layout.pki("sd.token"))? })
     }
 
     /// Whether the gate is open now.
@@ -56,13 +53,7 @@ impl Prober {
     /// Reads an object or a list from the API server.
     pub(super) async fn get(&self, path: &str) -> Result<Value> {
         let url = format!("{}{path}", addresses::API_URL);
-        let answer = self
-            .client
-            .get(url)
-            .bearer_auth(&self.token)
-            .send()
-            .await?
-            .error_for_status()?;
+        let answer = self.client.get(url).bearer_auth(&self.token).send().await?.error_for_status()?;
         answer.json().await.context("the API server's answer is not JSON")
     }
 
@@ -75,9 +66,7 @@ impl Prober {
     /// Whether the gateway takes traffic.
     pub(super) async fn gateway_is_ready(&self) -> bool {
         let path = "/apis/gateway.networking.k8s.io/v1/namespaces/gateway-system/gateways/gateway";
-        self.get(path)
-            .await
-            .is_ok_and(|gateway| has_condition(&gateway, "Programmed"))
+        self.get(path).await.is_ok_and(|gateway| has_condition(&gateway, "Programmed"))
     }
 
     /// Makes Prometheus read its configuration and rules again.
@@ -89,11 +78,7 @@ impl Prober {
             .await
             .context("Prometheus does not answer: start it first")?;
         let status = answer.status();
-        anyhow::ensure!(
-            status.is_success(),
-            "Prometheus refused: {}",
-            answer.text().await.unwrap_or_default().trim()
-        );
+        anyhow::ensure!(status.is_success(), "Prometheus refused: {}", answer.text().await.unwrap_or_default().trim());
         Ok(())
     }
 }

@@ -28,12 +28,7 @@ pub(super) enum Message {
     /// Run it from now on.
     Start(String, oneshot::Sender<Result<()>>),
     /// Send it a signal; if `stay_down`, do not start it again when it ends.
-    Signal {
-        name: String,
-        signal: Signal,
-        stay_down: bool,
-        done: oneshot::Sender<Result<()>>,
-    },
+    Signal { name: String, signal: Signal, stay_down: bool, done: oneshot::Sender<Result<()>> },
     /// Tell how all of them are.
     Look(oneshot::Sender<Vec<Seen>>),
     /// What attempt number `attempt` of a component waited for is there.
@@ -74,22 +69,11 @@ pub(super) fn start(
     let processes = components
         .into_iter()
         .map(|component| Process {
-            seen: Seen {
-                component,
-                wanted: true,
-                pid: None,
-                restarts: 0,
-                last_exit: None,
-            },
+            seen: Seen { component, wanted: true, pid: None, restarts: 0, last_exit: None },
             attempt: 0,
         })
         .collect();
-    let mut owner = Owner {
-        processes,
-        layout,
-        prober,
-        send: send.clone(),
-    };
+    let mut owner = Owner { processes, layout, prober, send: send.clone() };
     tokio::spawn(async move {
         for index in 0..owner.processes.len() {
             owner.start_when_ready(index, Duration::ZERO);
@@ -114,12 +98,7 @@ impl Owner {
             Message::Start(name, done) => {
                 let _ = done.send(self.order_start(&name));
             }
-            Message::Signal {
-                name,
-                signal,
-                stay_down,
-                done,
-            } => {
+            Message::Signal { name, signal, stay_down, done } => {
                 let _ = done.send(self.order_signal(&name, signal, stay_down));
             }
             Message::Look(done) => {
@@ -130,11 +109,7 @@ impl Owner {
     }
 
     fn find(&mut self, name: &str) -> Result<(usize, &mut Process)> {
-        let known: Vec<_> = self
-            .processes
-            .iter()
-            .map(|process| process.seen.component.name)
-            .collect();
+        let known: Vec<_> = self.processes.iter().map(|process| process.seen.component.name).collect();
         self.processes
             .iter_mut()
             .enumerate()
@@ -208,11 +183,7 @@ impl Owner {
     }
 
     fn ended(&mut self, pid: Pid, how: &str) {
-        let found = self
-            .processes
-            .iter_mut()
-            .enumerate()
-            .find(|(_, process)| process.seen.pid == Some(pid.as_raw()));
+        let found = self.processes.iter_mut().enumerate().find(|(_, process)| process.seen.pid == Some(pid.as_raw()));
         let Some((index, process)) = found else { return };
         process.seen.pid = None;
         process.seen.last_exit = Some(how.to_owned());
@@ -225,10 +196,7 @@ impl Owner {
 }
 
 fn spawn(component: &Component, layout: &Layout) -> Result<i32> {
-    let log = OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(layout.log(component.name))?;
+    let log = OpenOptions::new().create(true).append(true).open(layout.log(component.name))?;
     // Only what is named here: a proxy or the service of a surrounding cluster must not leak in.
     let run = std::env::var(RUN_VARIABLE).unwrap_or_default();
     let child = Command::new(&component.program)

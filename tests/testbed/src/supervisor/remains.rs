@@ -47,15 +47,10 @@ fn end(supervisor: &Identity) -> Result<()> {
     }
     // The kernel ends a namespace's processes after its PID 1 is gone, not before.
     if !wait(PATIENCE, || !supervisor.is_alive() && others(supervisor).is_empty()) {
-        bail!(
-            "processes {:?} of the testbed do not end: look at what they wait for",
-            others(supervisor)
-        );
+        bail!("processes {:?} of the testbed do not end: look at what they wait for", others(supervisor));
     }
     // Its exit status, which keeps the PID namespace listed, is taken by the host's init at its leisure.
-    wait(Duration::from_secs(2), || {
-        !Path::new(&format!("/proc/{}", supervisor.pid)).exists()
-    });
+    wait(Duration::from_secs(2), || !Path::new(&format!("/proc/{}", supervisor.pid)).exists());
     Ok(())
 }
 
@@ -68,11 +63,8 @@ pub fn exist(layout: &Layout) -> bool {
 /// Ends the commands that `testbed exec` runs: they would keep the network namespace alive.
 fn end_commands(supervisor: &Identity) {
     let inside = pid_namespace(supervisor.pid);
-    let commands = || {
-        others(supervisor)
-            .into_iter()
-            .filter(|&pid| pid_namespace(pid) != inside && pid != supervisor.pid)
-    };
+    let commands =
+        || others(supervisor).into_iter().filter(|&pid| pid_namespace(pid) != inside && pid != supervisor.pid);
     for pid in commands() {
         let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
     }
@@ -91,11 +83,7 @@ fn others(supervisor: &Identity) -> Vec<i32> {
         family.push(pid);
         pid = parent_of(pid).unwrap_or_default();
     }
-    supervisor
-        .processes()
-        .into_iter()
-        .filter(|pid| !family.contains(pid))
-        .collect()
+    supervisor.processes().into_iter().filter(|pid| !family.contains(pid)).collect()
 }
 
 fn pid_namespace(pid: i32) -> Option<PathBuf> {
@@ -118,11 +106,7 @@ fn wait(patience: Duration, mut done: impl FnMut() -> bool) -> bool {
 /// Every hierarchy's cgroup of that name.
 fn cgroups(name: &str) -> Vec<PathBuf> {
     let top = Path::new("/sys/fs/cgroup");
-    let below = fs::read_dir(top)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|entry| entry.path());
+    let below = fs::read_dir(top).into_iter().flatten().flatten().map(|entry| entry.path());
     std::iter::once(top.to_owned())
         .chain(below)
         .map(|hierarchy| hierarchy.join(name))

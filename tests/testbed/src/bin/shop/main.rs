@@ -94,18 +94,11 @@ async fn page(State(shop): State<Arc<Shop>>) -> impl IntoResponse {
     if delay > Duration::ZERO {
         tokio::time::sleep(delay).await;
     }
-    let status = if settings.error_rate.hits(number, 0) {
-        StatusCode::INTERNAL_SERVER_ERROR
-    } else {
-        StatusCode::OK
-    };
+    let status = if settings.error_rate.hits(number, 0) { StatusCode::INTERNAL_SERVER_ERROR } else { StatusCode::OK };
     shop.metrics.record(status == StatusCode::OK, began.elapsed());
     let version = settings.version.clone();
-    let body = if status == StatusCode::OK {
-        format!("shop {version}\n")
-    } else {
-        format!("shop {version}: out of order\n")
-    };
+    let body =
+        if status == StatusCode::OK { format!("shop {version}\n") } else { format!("shop {version}: out of order\n") };
     (status, [(HeaderName::from_static("x-version"), version)], body)
 }
 

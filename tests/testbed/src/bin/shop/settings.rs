@@ -42,10 +42,7 @@ impl Settings {
         }
         Ok(Self {
             version,
-            port: parsed(&variable, "PORT", "a port number such as 8080", |text| {
-                text.parse().ok()
-            })?
-            .unwrap_or(8080),
+            port: parsed(&variable, "PORT", "a port number such as 8080", |text| text.parse().ok())?.unwrap_or(8080),
             error_rate: parsed(&variable, "ERROR_RATE", "a share such as 5% or 0.05", rate)?.unwrap_or_default(),
             latency: duration(&variable, "LATENCY")?.unwrap_or_default(),
             slow_rate: parsed(&variable, "SLOW_RATE", "a share such as 5% or 0.05", rate)?.unwrap_or_default(),
@@ -59,9 +56,7 @@ impl Settings {
 
 /// A variable's value; one that is set to nothing counts as not set.
 fn text(variable: &impl Fn(&str) -> Option<String>, name: &str) -> Option<String> {
-    variable(name)
-        .map(|value| value.trim().to_owned())
-        .filter(|value| !value.is_empty())
+    variable(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
 }
 
 fn parsed<T>(
@@ -73,18 +68,11 @@ fn parsed<T>(
     let Some(value) = text(variable, name) else {
         return Ok(None);
     };
-    parse(&value)
-        .map(Some)
-        .ok_or_else(|| format!("{name} is {value:?}: give {wanted}"))
+    parse(&value).map(Some).ok_or_else(|| format!("{name} is {value:?}: give {wanted}"))
 }
 
 fn duration(variable: &impl Fn(&str) -> Option<String>, name: &str) -> Result<Option<Duration>, String> {
-    parsed(
-        variable,
-        name,
-        "a time such as 250ms, 2s or 1m",
-        testbed::duration::parse,
-    )
+    parsed(variable, name, "a time such as 250ms, 2s or 1m", testbed::duration::parse)
 }
 
 fn rate(text: &str) -> Option<Rate> {
@@ -144,9 +132,7 @@ mod tests {
     fn a_rate_is_met_in_every_stretch_of_requests() {
         for (share, low, high) in [(0.0, 0, 0), (0.05, 49, 51), (0.5, 499, 501), (1.0, 1000, 1000)] {
             for start in [0_u64, 777, 1_000_000] {
-                let hits = (start..start + 1000)
-                    .filter(|&number| Rate(share).hits(number, 0))
-                    .count();
+                let hits = (start..start + 1000).filter(|&number| Rate(share).hits(number, 0)).count();
                 assert!((low..=high).contains(&hits), "{share} of 1000 from {start}: {hits}");
             }
         }
