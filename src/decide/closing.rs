@@ -15,6 +15,8 @@ use crate::api::{
 
 /// When to look again at something whose change wakes nobody, because it is read from the API server.
 const RETRY: Duration = Duration::from_secs(1);
+/// How long the records of a Rollout that is being deleted are tried.
+const RECORD_PATIENCE: Duration = Duration::from_secs(30);
 /// How long the last counts of a canary are waited for, at most.
 const LAST_COUNTS: Duration = Duration::from_secs(10);
 
@@ -224,7 +226,9 @@ fn finish(d: &mut Draft<'_>) {
     let rework = rework(d, &run);
     let recorded =
         d.s.release.as_ref().is_some_and(|release| release.ended) && (rework.is_none() || d.s.rework_recorded);
-    if recorded {
+    // A namespace that is being deleted takes no new objects: there the records are tried for a while, and let go.
+    let hopeless = d.s.rollout.deleting && run.times.ended_at.is_some_and(|at| d.passed(at, RECORD_PATIENCE));
+    if recorded || hopeless {
         return d.go(Step::Done);
     }
     d.records.extend(rework);

@@ -174,3 +174,15 @@ fn deleting_the_rollout_never_completes_an_unproven_template() {
     assert_eq!((world.pods_of("v2"), world.paused, world.label.clone()), (0, true, None));
     assert_eq!(world.route["spec"], World::new().route["spec"]);
 }
+
+#[test]
+fn a_namespace_that_goes_does_not_hold_the_rollout() {
+    let (mut world, mut transcript) = adopted();
+    world.apply("v2");
+    play(&mut world, 15, &mut transcript);
+    world.records = false;
+    world.deleting = true;
+    play(&mut world, 80, &mut transcript);
+    assert!(world.deleted, "{transcript}");
+    assert_eq!(world.share(), 0.0);
+}

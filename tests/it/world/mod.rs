@@ -69,6 +69,8 @@ pub struct World {
     pub rate: f64,
     pub prometheus: bool,
     pub gateway: bool,
+    /// The API server takes new records; a namespace that is being deleted does not.
+    pub records: bool,
     gate: Option<GateProof>,
     pub releases: BTreeMap<String, Option<Outcome>>,
     pub reworks: BTreeSet<String>,
@@ -112,6 +114,7 @@ impl World {
             rate: 200.0,
             prometheus: true,
             gateway: true,
+            records: true,
             gate: None,
             releases: BTreeMap::new(),
             reworks: BTreeSet::new(),
@@ -296,7 +299,7 @@ impl World {
             self.events.push(format!("{} {}", notice.reason, notice.note));
             self.log.push(format!("event {}: {}", notice.reason, notice.note));
         }
-        for record in &decision.records {
+        for record in decision.records.iter().filter(|_| self.records) {
             match record {
                 Record::Release { name, status, .. } => {
                     self.releases.insert(name.clone(), status.as_ref().and_then(|status| status.outcome));
