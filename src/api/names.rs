@@ -14,6 +14,9 @@ pub const ROLLOUT_NAME_LABEL: &str = "sluice.dev/rollout-name";
 pub const ROLE_LABEL: &str = "sluice.dev/role";
 /// The value of [`ROLE_LABEL`].
 pub const CANARY_ROLE: &str = "canary";
+/// Label on a canary's pods with the digest of their template. Pods of an earlier canary that are still going away are
+/// told apart by it: neither their restarts nor their readiness count for the next one.
+pub const REVISION_LABEL: &str = "sluice.dev/revision";
 /// Annotation on the canary Deployment with the digest of the template it was made from.
 pub const REVISION_ANNOTATION: &str = "sluice.dev/revision";
 /// Annotation that lets a person open the gate by hand; the guard policy looks for it.

@@ -38,6 +38,7 @@ pub(super) fn labels(workload: &Workload, service: &BTreeMap<String, String>) ->
         }
     }
     labels.insert(names::ROLE_LABEL.into(), names::CANARY_ROLE.into());
+    labels.insert(names::REVISION_LABEL.into(), workload.digest.clone());
     labels
 }
 
@@ -57,7 +58,7 @@ pub(super) fn deployment(snapshot: &Snapshot, workload: &Workload, template: &Va
     let service = snapshot.stable_service.as_ref().map(|service| service.selector.clone()).unwrap_or_default();
     let labels = labels(workload, &service);
     let mut selector: BTreeMap<&str, &String> = BTreeMap::new();
-    for key in workload.selector.keys().map(String::as_str).chain([names::ROLE_LABEL]) {
+    for key in workload.selector.keys().map(String::as_str).chain([names::ROLE_LABEL, names::REVISION_LABEL]) {
         if let Some(value) = labels.get(key) {
             selector.insert(key, value);
         }
@@ -94,7 +95,7 @@ pub(super) fn service(snapshot: &Snapshot, workload: &Workload) -> Option<Value>
     let stable = snapshot.stable_service.as_ref()?;
     let labels = labels(workload, &stable.selector);
     let mut selector: BTreeMap<&str, &String> = BTreeMap::new();
-    for key in stable.selector.keys().map(String::as_str).chain([names::ROLE_LABEL]) {
+    for key in stable.selector.keys().map(String::as_str).chain([names::ROLE_LABEL, names::REVISION_LABEL]) {
         if let Some(value) = labels.get(key) {
             selector.insert(key, value);
         }

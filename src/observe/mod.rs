@@ -92,7 +92,12 @@ pub async fn observe(
         reader.get(&canary_service_name, stores.services.get(&local(&canary_service_name, &namespace))).await?;
     let stable_service = stores.services.get(&local::<ServiceView>(&spec.traffic.stable_service, &namespace));
     let pods = stores.pods.state();
-    let pods = pods.iter().filter(|pod| facts::belongs(pod.as_ref(), &name, &namespace));
+    let revision = run.as_ref().map(|run| run.revision.as_str()).unwrap_or_default();
+    let pods = pods.iter().filter(|pod| {
+        // Pods of an earlier canary may still be going away.
+        let current = pod.labels().get(names::REVISION_LABEL).is_some_and(|label| label == revision);
+        current && pod.meta().deletion_timestamp.is_none() && facts::belongs(pod.as_ref(), &name, &namespace)
+    });
     let endpoints = stores.endpoints.state();
     let endpoints = endpoints.iter().filter(|slice| facts::belongs(slice.as_ref(), &name, &namespace));
     let release = run.as_ref().and_then(|run| stores.releases.get(&local(&run.release, &namespace)));

@@ -176,6 +176,38 @@ fn deleting_the_rollout_never_completes_an_unproven_template() {
 }
 
 #[test]
+fn a_canary_is_seen_by_nothing_else() {
+    use serde_json::json;
+    use sluice::decide::Write;
+
+    let (mut world, _) = adopted();
+    world.apply("v2");
+    let mut bodies = Vec::new();
+    for _ in 0..4 {
+        for write in world.pass().plan {
+            if let Write::CreateCanary { body } | Write::CreateService { body } = write {
+                bodies.push(body);
+            }
+        }
+    }
+    let [service, deployment] = bodies.try_into().unwrap();
+    let revision = World::digest("v2");
+    // A label that stable's selectors ask for differs, and pods of an earlier canary are not selected either.
+    let selector = json!({"app": "shop-canary", "sluice.dev/role": "canary", "sluice.dev/revision": revision});
+    assert_eq!(service["spec"]["selector"], selector);
+    assert_eq!(deployment["spec"]["selector"]["matchLabels"], selector);
+    let labels = &deployment["spec"]["template"]["metadata"]["labels"];
+    for (key, value) in selector.as_object().unwrap() {
+        assert_eq!(&labels[key], value);
+    }
+    for body in [&service, &deployment] {
+        assert_eq!(body["metadata"]["ownerReferences"][0]["uid"], "uid-rollout");
+        // The label by which the gate knows governed Deployments must not be on the canary.
+        assert!(body["metadata"]["labels"].get("sluice.dev/rollout").is_none());
+    }
+}
+
+#[test]
 fn a_namespace_that_goes_does_not_hold_the_rollout() {
     let (mut world, mut transcript) = adopted();
     world.apply("v2");
