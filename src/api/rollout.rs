@@ -138,11 +138,12 @@ pub struct Owner {
 /// Where the workload's traffic comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("self.stableService == oldSelf.stableService && has(self.canaryService) == has(oldSelf.canaryService) && (!has(self.canaryService) || self.canaryService == oldSelf.canaryService)").message("traffic: stableService and canaryService cannot be changed, a route may carry their weights; delete this Rollout and create another one"))]
 pub struct Traffic {
-    /// The Service through which the routes reach the workload today. It stays the stable version's.
+    /// The Service through which the routes reach the workload today. It stays the stable version's. Cannot be changed.
     #[schemars(length(min = 1, max = 63))]
     pub stable_service: String,
-    /// Name of the Service that Sluice makes for the canary. Default: the stable Service's name + `-canary`.
+    /// Name of the Service that Sluice makes for the canary. Default: the stable Service's name + `-canary`. Cannot be changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
     pub canary_service: Option<String>,

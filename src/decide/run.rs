@@ -11,7 +11,7 @@ use super::verdict::{self, Assessment};
 use super::weights::{self, RouteState};
 use super::words::grouped;
 use super::{canary, pods, preflight};
-use crate::api::{Outcome, Phase, Revision, Run, Step, TrafficState, VerdictWord, WaveState, names};
+use crate::api::{Outcome, Phase, Revision, Run, Step, TrafficState, VerdictWord, Wave, WaveState, names};
 
 /// Goes as far as the world allows in one pass.
 pub(super) fn advance(d: &mut Draft<'_>) {
@@ -314,8 +314,7 @@ fn bake(d: &mut Draft<'_>) {
         return d.progress(Phase::Held, "ProviderMissing", format!("{title}: MetricsProvider {name} is gone; holding"));
     };
     let (Some(wave), Some(bake_at)) = (wave_spec(d, &run), run.wave.as_ref().and_then(|wave| wave.bake_at)) else {
-        // The waves were shortened in mid-run: this weight is no longer asked for.
-        return d.go(Step::Starting);
+        return d.go(Step::Shifting);
     };
     if let Err(why) = kept {
         return d.progress(Phase::Held, "TrafficConflict", format!("{title}: {why}; holding"));
@@ -424,9 +423,12 @@ fn owner(d: &Draft<'_>) -> String {
     contact.map(|contact| format!("; {contact} should look")).unwrap_or_default()
 }
 
-fn wave_spec(d: &Draft<'_>, run: &Run) -> Option<crate::api::Wave> {
+/// The wave that a run is in. If waves were taken out of the spec in mid-run the last one stands for it: being given a
+/// weight is no reason to be judged less.
+fn wave_spec(d: &Draft<'_>, run: &Run) -> Option<Wave> {
     let index = run.wave.as_ref().map(|wave| usize::from(wave.index))?;
-    d.s.rollout.spec.waves.get(index).cloned()
+    let waves = &d.s.rollout.spec.waves;
+    waves.get(index).or(waves.last()).cloned()
 }
 
 fn wave_title(d: &Draft<'_>, run: &Run) -> String {

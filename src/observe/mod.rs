@@ -5,6 +5,8 @@
 
 mod facts;
 
+use std::collections::BTreeSet;
+
 use kube::api::DynamicObject;
 use kube::core::DeserializeGuard;
 use kube::core::gvk::GroupVersionKind;
@@ -83,8 +85,11 @@ pub async fn observe(
     let workload = stores.deployments.get(&local(&spec.target_ref.name, &namespace));
     let workload_uid = workload.as_ref().and_then(|workload| workload.uid()).unwrap_or_default();
     let mut routes = Vec::new();
-    for named in &spec.traffic.routes {
-        let route = reader.get(&named.name, stores.routes.get(&local(&named.name, &namespace))).await?;
+    // A route that was taken out of the spec in mid-run must be put back all the same.
+    let governed = run.iter().flat_map(|run| &run.routes).map(|backup| &backup.route);
+    let wanted: BTreeSet<&String> = spec.traffic.routes.iter().map(|named| &named.name).chain(governed).collect();
+    for wanted in wanted {
+        let route = reader.get(wanted, stores.routes.get(&local(wanted, &namespace))).await?;
         routes.extend(route.as_ref().map(facts::route));
     }
     let canary = reader.get(&canary_name, stores.deployments.get(&local(&canary_name, &namespace))).await?;

@@ -1,7 +1,7 @@
 //! `crds/` is exactly what the code says, small enough for a plain `kubectl apply`, and its rules hold.
 
 use kube::CustomResourceExt;
-use kube::core::cel::validate_cel;
+use kube::core::cel::{validate_cel, validate_cel_update};
 use serde_json::{Value, json};
 use sluice::api::{Rollout, RolloutSpec};
 use sluice::crds;
@@ -113,6 +113,24 @@ fn rules_name_the_field() {
         *bad.pointer_mut(pointer).unwrap() = value.clone();
         let said = verdict(&bad);
         assert!(said.contains(expected), "{value}: {said:?} does not say {expected:?}");
+    }
+}
+
+#[test]
+fn what_a_run_leans_on_cannot_be_changed() {
+    let rollout = |spec: Value| Rollout::new("shop", serde_json::from_value::<RolloutSpec>(spec).unwrap());
+    for (pointer, value, expected) in [
+        ("/targetRef/name", json!("other"), "targetRef cannot be changed"),
+        ("/traffic/stableService", json!("other"), "stableService and canaryService cannot be changed"),
+        ("/traffic/canaryService", json!("other"), "stableService and canaryService cannot be changed"),
+    ] {
+        let mut before = spec();
+        before["traffic"]["canaryService"] = json!("shop-next");
+        let mut after = before.clone();
+        *after.pointer_mut(pointer).unwrap() = value;
+        let refused = validate_cel_update(&rollout(after), &rollout(before.clone())).unwrap_err();
+        assert!(format!("{refused:?}").contains(expected), "{refused:?}");
+        assert!(validate_cel_update(&rollout(before.clone()), &rollout(before)).is_ok());
     }
 }
 

@@ -208,6 +208,20 @@ fn a_canary_is_seen_by_nothing_else() {
 }
 
 #[test]
+fn shortened_waves_are_judged_all_the_same() {
+    let (mut world, mut transcript) = adopted();
+    world.apply("v2");
+    while world.status.run.as_ref().is_none_or(|run| run.weight < 25 || run.step != Step::Baking) {
+        play(&mut world, 1, &mut transcript);
+    }
+    world.behave("v2", Behaviour { errors: 0.2, ..Behaviour::default() });
+    world.spec.waves.truncate(1);
+    play(&mut world, 30, &mut transcript);
+    assert_eq!(world.status.phase, Phase::RolledBack, "{transcript}");
+    assert_eq!(world.pods_of("v2"), 0);
+}
+
+#[test]
 fn a_namespace_that_goes_does_not_hold_the_rollout() {
     let (mut world, mut transcript) = adopted();
     world.apply("v2");
