@@ -1,0 +1,162 @@
+//! The manifests that a user writes: the shop as in `examples/shop`, with the scenario's own version, behaviour, size
+//! and Rollout.
+
+use serde_json::{Value, json};
+
+/// A shop as a team would write it down.
+#[derive(Debug, Clone)]
+pub struct App {
+    pub namespace: String,
+    pub name: String,
+    pub replicas: u32,
+    pub version: String,
+    pub image: String,
+    pub env: Vec<(&'static str, String)>,
+    /// Annotations of the Deployment itself, not of its pods.
+    pub annotations: Value,
+}
+
+/// What the Rollout of a shop says.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    pub waves: Vec<(u8, &'static str)>,
+    pub signals: Value,
+    pub drain: &'static str,
+    pub deadline: &'static str,
+    pub no_data: &'static str,
+    pub provider: String,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self {
+            waves: vec![(10, "3s"), (50, "3s")],
+            signals: errors("2%", 20, 2),
+            drain: "4s",
+            deadline: "60s",
+            no_data: "20s",
+            provider: "cluster".to_owned(),
+        }
+    }
+}
+
+/// One `errorRatio` signal.
+pub fn errors(threshold: &str, min_requests: u32, consecutive: u32) -> Value {
+    json!([{
+        "name": "errors",
+        "errorRatio": {"threshold": threshold, "minRequests": min_requests},
+        "consecutive": consecutive,
+    }])
+}
+
+impl App {
+    /// The same app in another version.
+    #[must_use]
+    pub fn version(&self, version: &str) -> Self {
+        Self { version: version.to_owned(), env: Vec::new(), ..self.clone() }
+    }
+
+    /// The same app with another behaviour.
+    #[must_use]
+    pub fn env(&self, name: &'static str, value: &str) -> Self {
+        let mut app = self.clone();
+        app.env.push((name, value.to_owned()));
+        app
+    }
+
+    #[must_use]
+    pub fn replicas(&self, replicas: u32) -> Self {
+        Self { replicas, ..self.clone() }
+    }
+
+    /// The name under which the gateway knows it.
+    pub fn host(&self) -> String {
+        format!("{}.{}.test", self.name, self.namespace)
+    }
+
+    pub fn deployment(&self) -> Value {
+        let Self { namespace, name, replicas, version, image, annotations, .. } = self;
+        let mut env = vec![json!({"name": "VERSION", "value": version})];
+        env.extend(self.env.iter().map(|(name, value)| json!({"name": name, "value": value})));
+        json!({
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": {"name": name, "namespace": namespace, "labels": {"app": name}, "annotations": annotations},
+            "spec": {
+                "replicas": replicas,
+                "selector": {"matchLabels": {"app": name}},
+                "strategy": {"rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
+                "template": {
+                    "metadata": {"labels": {"app": name}},
+                    "spec": {
+                        "terminationGracePeriodSeconds": 15,
+                        "containers": [{
+                            "name": "shop",
+                            "image": image,
+                            "imagePullPolicy": "IfNotPresent",
+                            "env": env,
+                            "ports": [{"name": "http", "containerPort": 8080}],
+                            "lifecycle": {"preStop": {"sleep": {"seconds": 5}}},
+                            "readinessProbe": {"httpGet": {"path": "/healthz", "port": "http"}, "periodSeconds": 1},
+                            "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}},
+                        }],
+                    },
+                },
+            },
+        })
+    }
+
+    pub fn service(&self) -> Value {
+        json!({
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": self.name, "namespace": self.namespace},
+            "spec": {
+                "selector": {"app": self.name},
+                "ports": [{"name": "http", "port": 80, "targetPort": "http"}],
+            },
+        })
+    }
+
+    pub fn route(&self) -> Value {
+        json!({
+            "apiVersion": "gateway.networking.k8s.io/v1",
+            "kind": "HTTPRoute",
+            "metadata": {"name": self.name, "namespace": self.namespace},
+            "spec": {
+                "parentRefs": [{"name": "gateway", "namespace": "gateway-system"}],
+                "hostnames": [self.host()],
+                "rules": [{
+                    "backendRefs": [{"group": "", "kind": "Service", "name": self.name, "port": 80, "weight": 1}],
+                }],
+            },
+        })
+    }
+
+    pub fn rollout(&self, plan: &Plan) -> Value {
+        let waves: Vec<Value> =
+            plan.waves.iter().map(|(weight, bake)| json!({"weight": weight, "bake": bake})).collect();
+        json!({
+            "apiVersion": "sluice.dev/v1alpha1",
+            "kind": "Rollout",
+            "metadata": {"name": self.name, "namespace": self.namespace},
+            "spec": {
+                "targetRef": {"kind": "Deployment", "name": self.name},
+                "owner": {"team": "payments", "contact": "payments-oncall"},
+                "traffic": {
+                    "stableService": self.name,
+                    "routes": [{"kind": "HTTPRoute", "name": self.name}],
+                    "drain": plan.drain,
+                },
+                "waves": waves,
+                "analysis": {
+                    "providerRef": {"name": plan.provider},
+                    "interval": "1s",
+                    "noDataTimeout": plan.no_data,
+                    "signals": plan.signals,
+                },
+                "progressDeadline": plan.deadline,
+            },
+        })
+    }
+}
