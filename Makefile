@@ -12,6 +12,8 @@ TESTBED := $(RELEASE)/testbed
 NAME ?= demo
 # `make demo KUBECONTEXT=…` uses an existing cluster instead of a testbed.
 KUBECONTEXT ?=
+# What the operator trusts when a MetricsProvider is asked over https.
+CERTIFICATES := $(wildcard /etc/ssl/certs/ca-certificates.crt)
 # Tests of the cluster that run at once.
 E2E_THREADS ?= 4
 
@@ -38,8 +40,8 @@ build: ## Build the operator, the demo application and the testbed
 .PHONY: image
 image: build ## Pack the images as archives that `ctr images import` and `kind load image-archive` take
 	@mkdir -p $(CARGO_TARGET_DIR)/images
-	$(TESTBED) image --tag docker.io/local/sluice:dev --entrypoint /sluice --add /etc/ssl/certs/ca-certificates.crt --out $(CARGO_TARGET_DIR)/images/sluice.tar $(RELEASE)/sluice
-	$(TESTBED) image --tag docker.io/local/shop:dev --entrypoint /shop --out $(CARGO_TARGET_DIR)/images/shop.tar $(RELEASE)/shop
+	$(TESTBED) image --tag sluice.test/sluice:dev --entrypoint /sluice $(addprefix --add ,$(CERTIFICATES)) --out $(CARGO_TARGET_DIR)/images/sluice.tar $(RELEASE)/sluice
+	$(TESTBED) image --tag sluice.test/shop:dev --entrypoint /shop --out $(CARGO_TARGET_DIR)/images/shop.tar $(RELEASE)/shop
 
 .PHONY: up
 up: tools build ## Bring up a testbed with Sluice installed (NAME=demo)

@@ -5,9 +5,14 @@ set -euo pipefail
 testbed=$1 name=$2 binaries=$3
 cd "$(dirname "$0")/.."
 
+# What the operator trusts when a MetricsProvider is asked over https.
+certificates=/etc/ssl/certs/ca-certificates.crt
+add=()
+[ ! -f "$certificates" ] || add=(--add "$certificates")
+
 "$testbed" up --name "$name"
-"$testbed" image --name "$name" --load --tag docker.io/local/sluice:dev --entrypoint /sluice "$binaries/sluice"
-"$testbed" image --name "$name" --load --tag docker.io/local/shop:dev --entrypoint /shop "$binaries/shop"
+"$testbed" image --name "$name" --load --tag sluice.test/sluice:dev --entrypoint /sluice "${add[@]}" "$binaries/sluice"
+"$testbed" image --name "$name" --load --tag sluice.test/shop:dev --entrypoint /shop "$binaries/shop"
 kubectl() { "$testbed" exec --name "$name" -- kubectl "$@"; }
 kubectl apply -k deploy > /dev/null
 kubectl apply -f examples/shop/provider.yaml > /dev/null

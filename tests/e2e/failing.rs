@@ -69,7 +69,7 @@ fn scenario_20_an_image_that_cannot_be_pulled_gets_no_request() {
     shared("image", |world| {
         Box::pin(async move {
             let mut bad = world.app("shop").version("v2");
-            bad.image = "local/absent:dev".to_owned();
+            bad.image = "sluice.test/absent:dev".to_owned();
             let rollout = never_exposed(world, &bad).await;
             assert_eq!(text(&rollout, "/status/run/reason"), "ImageUnavailable");
         })

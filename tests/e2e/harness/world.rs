@@ -51,7 +51,7 @@ impl World {
             name: name.to_owned(),
             replicas: 2,
             version: "v1".to_owned(),
-            image: "local/shop:dev".to_owned(),
+            image: "sluice.test/shop:dev".to_owned(),
             env: Vec::new(),
             annotations: json!({}),
         }

@@ -114,7 +114,7 @@ fn start_supervisor(layout: &Layout) -> Result<()> {
 fn finish(testbed: &Testbed, layout: &Layout, parts: &Parts, progress: Progress) -> Result<()> {
     wait(testbed, layout, progress, "containerd", |status| is_ready(status, "containerd"))?;
     let pause =
-        Image { tag: "docker.io/local/pause:1".to_owned(), entrypoint: "/pause".to_owned(), ..Image::default() };
+        Image { tag: "sluice.test/pause:1".to_owned(), entrypoint: "/pause".to_owned(), ..Image::default() };
     let archive = layout.path("pause.tar");
     image::write(&pause, &parts.kubernetes.join("pause"), &archive)?;
     import_image(layout, parts, &archive)?;

@@ -15,7 +15,7 @@ use super::Which;
 pub(crate) struct ImageArguments {
     #[command(flatten)]
     which: Which,
-    /// The image's name, for example docker.io/local/shop:dev.
+    /// The image's name, for example sluice.test/shop:dev.
     #[arg(long)]
     tag: String,
     /// Where the program is in the image.

@@ -87,7 +87,7 @@ mod tests {
     use std::io::Read;
 
     fn image() -> Image {
-        Image { tag: "docker.io/local/x:1".into(), entrypoint: "/bin/x".into(), ..Image::default() }
+        Image { tag: "sluice.test/x:1".into(), entrypoint: "/bin/x".into(), ..Image::default() }
     }
 
     fn files(content: &str) -> Files {
@@ -118,7 +118,7 @@ mod tests {
             contents.insert(entry.path().unwrap().to_string_lossy().into_owned(), content);
         }
         let manifest: serde_json::Value = serde_json::from_slice(&contents["manifest.json"]).unwrap();
-        assert_eq!(manifest[0]["RepoTags"][0], "docker.io/local/x:1");
+        assert_eq!(manifest[0]["RepoTags"][0], "sluice.test/x:1");
         let layer = &contents[manifest[0]["Layers"][0].as_str().unwrap()];
         let configuration = &contents[manifest[0]["Config"].as_str().unwrap()];
         let configuration: serde_json::Value = serde_json::from_slice(configuration).unwrap();

@@ -14,7 +14,7 @@ use anyhow::{Context, Result, ensure};
 /// What an image is called and how its program runs.
 #[derive(Debug, Clone, Default)]
 pub struct Image {
-    /// Its name, for example `docker.io/local/shop:dev`.
+    /// Its name, for example `sluice.test/shop:dev`.
     pub tag: String,
     /// Where the program is in the image; it takes the Pod's `args`.
     pub entrypoint: String,
