@@ -88,7 +88,7 @@ pub enum Trigger {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Exposure {
-    /// Largest share of live traffic it was given, in percent.
+    /// Largest share of live traffic it was given, in percent; 100 once it was promoted.
     pub max_weight: u8,
     /// Requests it served, as the data plane counted them.
     pub requests: u64,

@@ -113,8 +113,7 @@ fn start_supervisor(layout: &Layout) -> Result<()> {
 /// What is left to do once the supervisor runs: images, objects, and waiting for everything.
 fn finish(testbed: &Testbed, layout: &Layout, parts: &Parts, progress: Progress) -> Result<()> {
     wait(testbed, layout, progress, "containerd", |status| is_ready(status, "containerd"))?;
-    let pause =
-        Image { tag: "sluice.test/pause:1".to_owned(), entrypoint: "/pause".to_owned(), ..Image::default() };
+    let pause = Image { tag: "sluice.test/pause:1".to_owned(), entrypoint: "/pause".to_owned(), ..Image::default() };
     let archive = layout.path("pause.tar");
     image::write(&pause, &parts.kubernetes.join("pause"), &archive)?;
     import_image(layout, parts, &archive)?;
