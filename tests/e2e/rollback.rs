@@ -155,7 +155,9 @@ fn scenario_19_one_bad_sample_is_no_reason_to_roll_back() {
             // One failed request of ten breaches; three breaches of twenty samples would be harm.
             let mut signals = errors("2%", 10, 3);
             signals[0]["of"] = json!(20);
-            world.adopt(&app, &Plan { waves: vec![(20, "8s")], signals, ..Plan::default() }).await;
+            // The shop fails the 145th request of a pod, and then the 378th. At 15 requests per second for the canary,
+            // 14 seconds of baking and 1 to 6 until they begin, between 225 and 300 are served.
+            world.adopt(&app, &Plan { waves: vec![(20, "14s")], signals, ..Plan::default() }).await;
             let client = Client::start(&app, 75).await;
             world.apply(&[app.version("v2").env("ERROR_RATE", "0.5%").deployment()]).await;
             world.phase("shop", "Promoting", 90).await;
