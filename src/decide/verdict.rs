@@ -69,24 +69,17 @@ pub(super) fn assess(snapshot: &Snapshot, provider: &Provider, run: &mut Run) ->
         let mut state = run.signals.iter().find(|state| state.name == signal.name).cloned().unwrap_or_default();
         state.name.clone_from(&signal.name);
         let opinion = match (&signal.error_ratio, &signal.query) {
-            (Some(ratio), _) => match &traffic {
-                Ok(()) => {
-                    for (at, increment) in increments.iter().filter(|(at, _)| **at > wave_began) {
-                        take_increment(&mut state, signal, ratio, *at, increment);
-                    }
-                    ratio_opinion(&state, signal, ratio, &run.traffic.wave)
+            (Some(ratio), _) => {
+                for (at, increment) in increments.iter().filter(|(at, _)| **at > wave_began) {
+                    take_increment(&mut state, signal, ratio, *at, increment);
                 }
-                Err(blind) => {
-                    for (at, increment) in increments.iter().filter(|(at, _)| **at > wave_began) {
-                        take_increment(&mut state, signal, ratio, *at, increment);
-                    }
+                match (ratio_opinion(&state, signal, ratio, &run.traffic.wave), &traffic) {
                     // What was counted before the data went away still stands.
-                    match ratio_opinion(&state, signal, ratio, &run.traffic.wave) {
-                        Opinion::Harm(harm) => Opinion::Harm(harm),
-                        Opinion::Safe(_) | Opinion::Undecided(_) | Opinion::Blind(_) => Opinion::Blind(blind.clone()),
-                    }
+                    (Opinion::Harm(harm), _) => Opinion::Harm(harm),
+                    (_, Err(blind)) => Opinion::Blind(blind.clone()),
+                    (opinion, Ok(())) => opinion,
                 }
-            },
+            }
             (None, Some(query)) => query_opinion(snapshot, provider, &mut state, signal, query, wave_began),
             (None, None) => Opinion::Undecided(format!("signal {} has neither errorRatio nor query", signal.name)),
         };

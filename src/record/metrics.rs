@@ -4,7 +4,6 @@
 //! object goes. What counts work of this process is counted here. No metric has a pod, a hash or an image as a label.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
@@ -347,6 +346,3 @@ fn counters(
         ConstCounter::new(u64::from(count(status))).encode(one)
     })
 }
-
-/// Shares the registry with the server that answers from it.
-pub type Shared = Arc<Registry>;
