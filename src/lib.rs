@@ -24,6 +24,7 @@ pub mod clock;
 pub mod controller;
 pub mod crds;
 pub mod decide;
+pub mod judge;
 pub mod observe;
 pub mod prometheus;
 pub mod record;

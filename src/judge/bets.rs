@@ -1,0 +1,112 @@
+//! The harm test and the fuse: capital that bets against "the canary is no worse than it may be".
+//!
+//! Two processes side by side, each a mixture over the rungs of the ladder: `relative` bets that the canary's rate is
+//! above `ratio` times stable's, `floor` that it is above a fixed share. Each factor has mean at most 1 under its null
+//! for every base rate and every share of traffic, changing from poll to poll as they like (docs/verdicts.md, "Why it
+//! may be looked at at any time"). Must not know what follows from the capital.
+//!
+//! Numbers: a factor is computed as the exponential of a sum of logarithms, so its relative error is at most
+//! (|ln L| + 4) × 2⁻⁵²; a process has made n multiplications and additions of positive numbers after n polls, so its
+//! capital is off by a relative n × (max |ln L| + 6) × 2⁻⁵² at most (10⁻¹⁰ after 1,000 polls of 100 errors each). What
+//! would overflow is cut at `MOST` and what underflows is 0: both make capital smaller, which can only delay a verdict
+//! and never forge one.
+
+use super::{LADDER, Poll, RUNGS, float};
+
+/// Stakes after the first poll: a defect that comes late finds capital that was not lost yet.
+const TRICKLE: f64 = 1.0 / 256.0;
+/// The part of the capital that is staked at once.
+const FIRST_STAKE: f64 = 0.5;
+/// Alternatives of the floor end here: beyond it a bet would lose everything on one good request.
+const HIGHEST_RATE: f64 = 0.9;
+/// Capital is cut here.
+const MOST: f64 = 1e300;
+
+/// What a null fixes, computed once.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Table {
+    /// r0: the canary may have this many times stable's rate.
+    ratio: f64,
+    /// ln of what one bad canary request multiplies the floor's bets by.
+    floor_bad: [f64; RUNGS],
+    /// ln of what one good canary request multiplies the floor's bets by.
+    floor_good: [f64; RUNGS],
+    /// 1/phi: counts that scatter more than by chance are believed less (Jensen: the mean stays at most 1).
+    power: f64,
+    /// ln of the most that one poll may multiply a bet by: no single poll decides.
+    cap: f64,
+}
+
+impl Table {
+    /// With `capped_for` = alpha one poll multiplies a bet by at most alpha^(-1/3): four polls are needed.
+    pub(super) fn new(ratio: f64, floor: f64, dispersion: f64, capped_for: Option<f64>) -> Self {
+        let rate = |rung: f64| (floor * rung).min(HIGHEST_RATE);
+        Self {
+            ratio,
+            floor_bad: LADDER.map(|rung| (rate(rung) / floor).ln()),
+            floor_good: LADDER.map(|rung| (-rate(rung)).ln_1p() - (-floor).ln_1p()),
+            power: 1.0 / dispersion,
+            cap: capped_for.map_or(f64::INFINITY, |alpha| -alpha.ln() / 3.0),
+        }
+    }
+
+    /// The factor by which a bet grows whose logarithm was `log`.
+    fn factor(&self, log: f64) -> f64 {
+        (log * self.power).min(self.cap).exp()
+    }
+}
+
+/// ln of what a poll multiplies the bet by that the canary's rate is `alternative` rather than `null` times stable's,
+/// given how many bad requests there were in all: (θ1/θ0)^x_c × ((1−θ1)/(1−θ0))^x_s with θ(r) = r w / (r w + 1 − w),
+/// the share of bad requests that then fall on the canary. The common factors cancel.
+pub(super) fn relative_log(null: f64, alternative: f64, share: f64, poll: &Poll) -> f64 {
+    // r w + 1 − w, as 1 + w (r − 1) so that nothing is lost where w is small.
+    let level = |ratio: f64| (share * (ratio - 1.0)).ln_1p();
+    let (canary, stable) = (float(poll.canary.bad), float(poll.stable.bad));
+    canary * (alternative / null).ln() + (canary + stable) * (level(null) - level(alternative))
+}
+
+/// What the bets on both sides stand at.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(super) struct Bets {
+    /// Polls seen; the cash that is not staked yet follows from it.
+    pub(super) polls: u32,
+    pub(super) relative: [f64; RUNGS],
+    pub(super) floor: [f64; RUNGS],
+}
+
+impl Bets {
+    /// One poll: a stake is laid, every bet grows or shrinks. Without canary requests every factor is 1.
+    pub(super) fn look(&mut self, table: &Table, poll: &Poll) {
+        let stake = (cash(self.polls) - cash(self.polls.saturating_add(1))) / float(RUNGS as u64);
+        self.polls = self.polls.saturating_add(1);
+        let share = poll.share();
+        let bad = float(poll.canary.bad.min(poll.canary.requests));
+        let good = float(poll.canary.requests) - bad;
+        for (bet, rung) in self.relative.iter_mut().zip(LADDER) {
+            // Without stable there is nothing to compare with: the factor is exactly 1, not nearly.
+            let log = match poll.stable.requests {
+                0 => 0.0,
+                _ => relative_log(table.ratio, table.ratio * rung, share, poll),
+            };
+            *bet = ((*bet + stake) * table.factor(log)).min(MOST);
+        }
+        for ((bet, on_bad), on_good) in self.floor.iter_mut().zip(table.floor_bad).zip(table.floor_good) {
+            *bet = ((*bet + stake) * table.factor(bad * on_bad + good * on_good)).min(MOST);
+        }
+    }
+
+    /// The capital of the relative and of the floor process.
+    pub(super) fn wealth(&self) -> (f64, f64) {
+        let cash = cash(self.polls);
+        (cash + self.relative.iter().sum::<f64>(), cash + self.floor.iter().sum::<f64>())
+    }
+}
+
+/// What is not staked after so many polls: half at first, then 1/256 of the rest at each.
+fn cash(polls: u32) -> f64 {
+    match polls.checked_sub(1) {
+        None => 1.0,
+        Some(later) => (1.0 - FIRST_STAKE) * (f64::from(later) * (-TRICKLE).ln_1p()).exp(),
+    }
+}
