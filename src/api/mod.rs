@@ -6,25 +6,31 @@
 #![allow(clippy::duplicated_attributes)] // printer columns of one type look like repetitions to the lint
 
 mod conditions;
+mod evidence;
 pub mod names;
 mod provider;
 mod release;
 mod rework;
 mod rollout;
+mod signals;
+mod source;
 mod status;
 mod units;
 
 pub use conditions::{Condition, ConditionStatus, ConditionType, merge_conditions};
+pub use evidence::{Cursors, KeptEvidence, OpenPoll, SignalState, Tally, TrafficState, WaveForecast};
 pub use provider::{MetricsProvider, MetricsProviderSpec};
 pub use release::{Exposure, Outcome, Release, ReleaseSpec, ReleaseStatus, Times, Trigger};
 pub use rework::{ReworkEvent, ReworkEventSpec, ReworkKind};
 pub use rollout::{
-    Analysis, ErrorRatio, Owner, ProviderRef, Query, Rollout, RolloutSpec, RouteKind, RouteRef, Signal, Source,
-    TargetKind, TargetRef, Traffic, Wave,
+    Analysis, Owner, ProviderRef, Rollout, RolloutSpec, RouteKind, RouteRef, TargetKind, TargetRef, Traffic, Wave,
+    WaveEvidence,
 };
+pub use signals::{BurnRate, BurnWindow, ErrorRatio, Latency, Query, Restarts, Signal};
+pub use source::{OwnCounters, Source};
 pub use status::{
-    BackendWeight, LastRollback, Phase, Revision, RolloutStatus, RouteBackup, Run, SeriesCursor, SignalState, Step,
-    Tally, TimelineEntry, TrafficState, VerdictWord, WaveState,
+    BackendWeight, LastRollback, Phase, Revision, RolloutStatus, RouteBackup, Run, Step, TimelineEntry, VerdictWord,
+    WaveState,
 };
 pub use units::{Duration, InvalidUnit, Number, Percent};
 

@@ -6,6 +6,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::signals::Signal;
 use super::status::RolloutStatus;
 use super::units::{Duration, Number, Percent};
 
@@ -95,7 +96,10 @@ pub struct RolloutSpec {
 }
 
 fn default_waves() -> Vec<Wave> {
-    [1, 5, 25, 50].into_iter().map(|weight| Wave { weight, bake: default_bake(), max_bake: None }).collect()
+    [1, 5, 25, 50]
+        .into_iter()
+        .map(|weight| Wave { weight, bake: default_bake(), max_bake: None, evidence: None })
+        .collect()
 }
 
 const fn default_progress_deadline() -> Duration {
@@ -181,7 +185,7 @@ pub struct RouteRef {
 }
 
 /// One step on the way to full traffic.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("!has(self.maxBake) || !has(self.bake) || duration(self.bake) <= duration(self.maxBake)").message("waves: bake must not be longer than maxBake"))]
 pub struct Wave {
@@ -194,6 +198,20 @@ pub struct Wave {
     /// The most time to wait at this weight for the share to follow, and then for evidence; after it the Rollout is Held, with an event that names the owner's contact. It goes on when evidence comes. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_bake: Option<Duration>,
+    /// What the evidence of this wave must exclude before the next one. Default: 2 times and 0.5% in the last wave, 3 times and 1% in the one before, 5 times and 2% before that, 10 times and 5% in all earlier ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<WaveEvidence>,
+}
+
+/// The smallest regression that a wave refuses to let pass. The last wave's is the smallest that is refused at all.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("double(self.ratio) > 1.0 && double(self.ratio) <= 100.0").message("waves.evidence: ratio must be more than 1 and at most 100"))]
+pub struct WaveEvidence {
+    /// This many times stable's share of bad requests …
+    pub ratio: Number,
+    /// … and at least this share of bad requests.
+    pub floor: Percent,
 }
 
 const fn default_bake() -> Duration {
@@ -212,10 +230,29 @@ pub struct Analysis {
     /// How long the signals may be unreadable before the Rollout shows `AnalysisBlind`. It holds from the first moment on.
     #[serde(default = "default_no_data_timeout")]
     pub no_data_timeout: Duration,
+    /// The most that the chance of taking a good version back may be, over the whole attempt and all signals that compare, however often they are read. Default: 1%.
+    #[serde(default = "default_alpha")]
+    pub alpha: Percent,
+    /// The most that the chance may be that a wave passes although the version has a regression which the wave's `evidence` is to exclude. Default: 5%.
+    #[serde(default = "default_beta")]
+    pub beta: Percent,
+    /// Judge against the floor alone while stable has no traffic to compare with. Without it such a time is no evidence of harm.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub allow_absolute_only: bool,
     /// The signals. All must pass for a wave to end; one breach takes the version back.
     #[schemars(length(min = 1, max = 10))]
     #[x_kube(validation = Rule::new("self.all(s, self.exists_one(t, t.name == s.name))").message("analysis.signals: each name may be used once"))]
+    #[x_kube(validation = Rule::new("self.exists(s, !has(s.dryRun) || !s.dryRun)").message("analysis.signals: at least one signal must act; all have dryRun: true"))]
+    #[x_kube(validation = Rule::new("self.filter(s, has(s.latency) || has(s.restarts) || (has(s.errorRatio) && !has(s.errorRatio.threshold))).size() <= 4").message("analysis.signals: at most 4 signals may compare with stable (errorRatio without threshold, latency, restarts); they share alpha"))]
     pub signals: Vec<Signal>,
+}
+
+const fn default_alpha() -> Percent {
+    Percent::from_millionths(10_000)
+}
+
+const fn default_beta() -> Percent {
+    Percent::from_millionths(50_000)
 }
 
 const fn default_interval() -> Duration {
@@ -235,90 +272,9 @@ pub struct ProviderRef {
     pub name: String,
 }
 
-/// One thing that the canary is judged on: exactly one of `errorRatio` and `query`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("has(self.errorRatio) != has(self.query)").message("analysis.signals: give exactly one of errorRatio and query"))]
-#[x_kube(validation = Rule::new("!has(self.consecutive) || !has(self.of) || self.consecutive <= self.of").message("analysis.signals: consecutive must not be larger than of"))]
-pub struct Signal {
-    /// Name of the signal, used in messages and records.
-    #[schemars(length(min = 1, max = 40), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
-    pub name: String,
-    /// Share of failed requests of the canary, from the data plane's own counters.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error_ratio: Option<ErrorRatio>,
-    /// A PromQL query with bounds on its value.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub query: Option<Query>,
-    /// How many samples must breach before the version is taken back.
-    #[serde(default = "default_consecutive")]
-    #[schemars(range(min = 1, max = 20))]
-    pub consecutive: u8,
-    /// Out of how many samples: `consecutive: 3, of: 5` means 3 of the last 5. Default: the same as `consecutive`, that is, in a row.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 20))]
-    pub of: Option<u8>,
-}
-
-const fn default_consecutive() -> u8 {
-    2
-}
-
-/// Which counters an `errorRatio` is read from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-pub enum Source {
-    /// Chosen by the controller name that the route's status carries.
-    #[default]
-    Auto,
-    /// Traefik's per-service counters.
-    Traefik,
-}
-
-/// Share of failed requests.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct ErrorRatio {
-    /// Where the counters come from.
-    #[serde(default)]
-    pub source: Source,
-    /// A sample breaches when more than this share of the canary's requests failed (status 500 and above).
-    pub threshold: Percent,
-    /// A sample closes when it holds this many canary requests, so that one failure of three requests is not a verdict.
-    #[serde(default = "default_min_requests")]
-    #[schemars(range(min = 1, max = 1_000_000))]
-    pub min_requests: u32,
-}
-
-const fn default_min_requests() -> u32 {
-    50
-}
-
-/// A PromQL query with bounds.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("has(self.max) || has(self.min)").message("analysis.signals.query: give max, min or both"))]
-pub struct Query {
-    /// The query; must answer with exactly one finite number. Known variables: `{{namespace}}`, `{{workload}}`, `{{canaryPods}}`, `{{stablePods}}`, `{{canaryService}}`, `{{stableService}}`, `{{interval}}`.
-    #[schemars(length(min = 1, max = 2048))]
-    pub promql: String,
-    /// A sample breaches above this value.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max: Option<Number>,
-    /// A sample breaches below this value.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub min: Option<Number>,
-}
-
 impl Traffic {
     /// The name of the canary's Service.
     pub fn canary_service_name(&self) -> String {
         self.canary_service.clone().unwrap_or_else(|| super::names::canary(&self.stable_service))
-    }
-}
-
-impl Signal {
-    /// Of how many of the last samples `consecutive` are counted.
-    pub fn window(&self) -> u8 {
-        self.of.unwrap_or(self.consecutive).max(self.consecutive)
     }
 }

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::conditions::Condition;
+use super::evidence::{KeptEvidence, SignalState, TrafficState, WaveForecast};
 use super::release::{Outcome, Times, Trigger};
 
 /// The observed state of a Rollout.
@@ -48,6 +49,10 @@ pub struct RolloutStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20))]
     pub rejected: Vec<String>,
+    /// What is known of versions that were tried before and are not decided: an attempt with the same template goes on from it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 4))]
+    pub kept: Vec<KeptEvidence>,
     /// When the gate was last proven to hold, by a dry run against the API server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "super::units::time_schema")]
@@ -180,10 +185,14 @@ pub struct Run {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 4))]
     pub routes: Vec<RouteBackup>,
+    /// What each wave can be expected to take at the traffic before the attempt, and what it can see.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20))]
+    pub forecast: Vec<WaveForecast>,
     /// Requests counted so far.
     #[serde(default)]
     pub traffic: TrafficState,
-    /// State of each signal in this wave.
+    /// What each signal has seen.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10))]
     pub signals: Vec<SignalState>,
@@ -255,83 +264,6 @@ pub struct BackendWeight {
     pub name: String,
     /// Its weight as the route had it.
     pub weight: u32,
-}
-
-/// Requests that are already counted. Samples up to `until` are never read again, so a restart neither skips nor
-/// counts twice: what came later is read again from Prometheus.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct TrafficState {
-    /// Time of the newest sample that is counted.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "super::units::time_schema")]
-    pub until: Option<Timestamp>,
-    /// Last value of each counter.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64))]
-    pub cursors: Vec<SeriesCursor>,
-    /// Counts of the whole run.
-    #[serde(default)]
-    pub run: Tally,
-    /// Counts of this wave.
-    #[serde(default)]
-    pub wave: Tally,
-    /// Counts of this wave since the weight can be expected to have taken effect; the observed share is taken from these.
-    #[serde(default)]
-    pub settled: Tally,
-}
-
-/// Requests and errors of both versions.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Tally {
-    /// Requests that the canary served.
-    #[serde(default)]
-    pub canary_requests: u64,
-    /// Failed requests of these.
-    #[serde(default)]
-    pub canary_errors: u64,
-    /// Requests that stable served in the same time.
-    #[serde(default)]
-    pub stable_requests: u64,
-    /// Failed requests of these.
-    #[serde(default)]
-    pub stable_errors: u64,
-}
-
-/// What one signal has seen in this wave.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct SignalState {
-    /// Name of the signal.
-    pub name: String,
-    /// Time of the newest sample that is counted.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "super::units::time_schema")]
-    pub until: Option<Timestamp>,
-    /// The last closed samples, oldest first: `o` passed, `x` breached.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    #[schemars(length(max = 20))]
-    pub samples: String,
-    /// How many samples have closed.
-    #[serde(default)]
-    pub closed: u32,
-    /// Canary requests in the sample that has not closed yet.
-    #[serde(default)]
-    pub open_requests: u64,
-    /// Failed requests of these.
-    #[serde(default)]
-    pub open_errors: u64,
-}
-
-/// The last value of one counter series.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct SeriesCursor {
-    /// Digest of the series' labels.
-    pub id: String,
-    /// Its last value.
-    pub value: f64,
 }
 
 /// One decision of an attempt.

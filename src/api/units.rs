@@ -115,6 +115,11 @@ const PERCENT_PATTERN: &str = r"^(100(\.0{1,4})?|[0-9]{1,2}(\.[0-9]{1,4})?)%$";
 const PERCENT_EXPECTED: &str = "a percentage between 0% and 100% such as 5% or 0.1%";
 
 impl Percent {
+    /// A share in parts per million.
+    pub const fn from_millionths(millionths: u32) -> Self {
+        Self(millionths)
+    }
+
     /// The share as a fraction between 0 and 1.
     pub fn ratio(self) -> f64 {
         f64::from(self.0) / 1_000_000.0
@@ -156,6 +161,12 @@ const NUMBER_PATTERN: &str = r"^-?[0-9]{1,18}(\.[0-9]{1,18})?([eE][-+]?[0-9]{1,2
 const NUMBER_EXPECTED: &str = "a decimal number such as 100, 0.25 or 1e3";
 
 impl Number {
+    /// A number of ours, such as a default; one that is not finite becomes 0.
+    pub fn from_value(value: f64) -> Self {
+        let value = if value.is_finite() { value } else { 0.0 };
+        Self { text: value.to_string(), value }
+    }
+
     /// The value; always finite.
     pub fn value(&self) -> f64 {
         self.value

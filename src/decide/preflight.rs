@@ -4,10 +4,12 @@
 //! next step. The first refusal counts.
 
 use super::canary;
+use super::queries::{self, Stand};
 use super::snapshot::{Snapshot, Workload};
-use super::verdict::reading;
-use super::{queries, weights};
+use super::verdict::compare;
+use super::weights;
 use crate::api::RouteBackup;
+use crate::judge::Judge;
 
 /// A check that did not pass.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,11 +20,11 @@ pub(super) struct Refusal {
     pub(super) needs_person: bool,
 }
 
-fn refuse(reason: &'static str, message: String) -> Refusal {
+pub(super) fn refuse(reason: &'static str, message: String) -> Refusal {
     Refusal { reason, message, needs_person: true }
 }
 
-fn wait(reason: &'static str, message: String) -> Refusal {
+pub(super) fn wait(reason: &'static str, message: String) -> Refusal {
     Refusal { reason, message, needs_person: false }
 }
 
@@ -31,8 +33,21 @@ pub(super) fn references(s: &Snapshot) -> Result<(), Refusal> {
     let (spec, namespace) = (&s.rollout.spec, &s.rollout.namespace);
     for signal in &spec.analysis.signals {
         if let Some(query) = &signal.query {
-            queries::render(s, &query.promql).map_err(|why| {
+            queries::render(s, &query.promql, Stand::Canary).map_err(|why| {
                 refuse("InvalidSpec", format!("spec.analysis.signals[{}].query.promql: {why}", signal.name))
+            })?;
+        }
+        if let Some(Err(why)) = queries::counts(s, signal)
+            && why.reason == "InvalidSpec"
+        {
+            return Err(refuse(why.reason, format!("spec.analysis.signals[{}]: {}", signal.name, why.sentence)));
+        }
+        for wave in (0..spec.waves.len()).filter(|_| compare::compares(signal)) {
+            Judge::new(compare::policy(spec, signal, wave, 1.0)).map_err(|why| {
+                refuse(
+                    "InvalidSpec",
+                    format!("spec.analysis.signals[{}], wave {}: {why}", signal.name, wave.saturating_add(1)),
+                )
             })?;
         }
     }
@@ -123,38 +138,4 @@ pub(super) fn routes(s: &Snapshot) -> Result<Vec<RouteBackup>, Refusal> {
         backups.push(backup);
     }
     Ok(backups)
-}
-
-/// The counters of stable can be read: a wrong label shows here and not while users are exposed.
-pub(super) fn analysis(s: &Snapshot) -> Result<String, Refusal> {
-    let Some(provider) = &s.provider else {
-        return Ok(String::new());
-    };
-    let counted = s.rollout.spec.analysis.signals.iter().any(|signal| signal.error_ratio.is_some());
-    let ask = match queries::traffic(s) {
-        Ok(ask) => ask,
-        Err(why) if counted => return Err(refuse("DataPlaneUnsupported", why)),
-        Err(why) => return Ok(why),
-    };
-    if !counted {
-        return Ok("only queries are judged".to_owned());
-    }
-    let Some(reading) = reading(s, provider, &ask) else {
-        return Err(wait("AwaitingFirstSample", format!("asking MetricsProvider {} about stable", provider.name)));
-    };
-    if let Some(failure) = &reading.failure {
-        return Err(wait(failure.class.reason(), format!("MetricsProvider {}: {}", provider.name, failure.text)));
-    }
-    let stable = &s.rollout.spec.traffic.stable_service;
-    if reading.series.iter().all(|series| series.samples.is_empty()) {
-        return Err(wait(
-            "NoSeries",
-            format!(
-                "MetricsProvider {} has no request counters for Service {stable}: no request yet, or other labels. Query: {}",
-                provider.name,
-                ask.promql()
-            ),
-        ));
-    }
-    Ok(format!("request counters of Service {stable} are read from MetricsProvider {}", provider.name))
 }

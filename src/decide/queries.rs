@@ -1,96 +1,82 @@
-//! Which questions a Rollout has for Prometheus, and what a data plane's labels mean.
+//! Which questions a Rollout has for Prometheus.
 //!
-//! Owns the templates of the data planes, the rendering of user queries, and the escaping of everything that is put
-//! into PromQL. Asks nothing.
+//! Owns which counter a signal is read from, the rendering of user queries, the escaping of everything that is put
+//! into PromQL, and what is due at each step. What data planes call their counters is in `sources`. Asks nothing.
 
-use super::measure::{Ask, Measurement, Provider, Series};
+use super::measure::{Ask, Measurement, Provider};
 use super::snapshot::Snapshot;
-use super::tally::Bounds;
-use crate::api::{Run, Source, Step};
+use super::sources::{self, Counts, Place, Unsupported, What};
+use super::time::{earlier, times};
+use super::verdict;
+use crate::api::{Duration, OwnCounters, Run, Signal, Source, Step, TrafficState};
 
-/// Whose requests a series counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Role {
-    Canary,
-    Stable,
-}
+/// How far back stable's traffic is read before an attempt.
+const LOOKBACK: Duration = Duration::from_secs(300);
+/// The same where pods count one by one: from this the scatter of errors between them is taken.
+const LOOKBACK_PODS: Duration = Duration::from_secs(3600);
 
-/// The controller name that Traefik writes into a route's status.
-const TRAEFIK: &str = "traefik.io/gateway-controller";
-
-/// Whose requests a series of the traffic counter counts, and whether they failed. A series of some other backend that
-/// the selector happened to match is nobody's.
-pub(super) fn classify(series: &Series, bounds: &Bounds<'_>) -> Option<(Role, bool)> {
-    let service = series.labels.get("service")?.strip_suffix("@kubernetesgateway")?;
-    let failed = series.labels.get("code").is_some_and(|code| code.starts_with('5'));
-    let stable =
-        bounds.canary_service != bounds.stable_service && names(service, bounds.namespace, bounds.stable_service);
-    if names(service, bounds.namespace, bounds.canary_service) {
-        Some((Role::Canary, failed))
-    } else if stable {
-        Some((Role::Stable, failed))
-    } else {
-        None
-    }
-}
-
-/// Whether Traefik's label `…-svc-NAMESPACE-SERVICE-INDEX` names this Service.
-fn names(label: &str, namespace: &str, service: &str) -> bool {
-    let Some((head, index)) = label.rsplit_once('-') else {
-        return false;
+/// The counter of a signal, if it has one; or why it cannot be read here.
+pub(super) fn counts(snapshot: &Snapshot, signal: &Signal) -> Option<Result<Counts, Unsupported>> {
+    let (source, own, what) = match signal {
+        Signal { error_ratio: Some(ratio), .. } => (ratio.source, ratio.counters.as_ref(), What::Errors),
+        Signal { latency: Some(latency), .. } => (latency.source, latency.counters.as_ref(), What::Slow(latency.over)),
+        Signal { burn_rate: Some(burn), .. } => (burn.source, burn.counters.as_ref(), What::Errors),
+        _ => return None,
     };
-    !index.is_empty()
-        && index.bytes().all(|byte| byte.is_ascii_digit())
-        && head.ends_with(&format!("-svc-{namespace}-{service}"))
+    Some(sources::resolve(source, own, &Place::of(snapshot), what))
 }
 
-/// The question for the request counters of both versions, or why the data plane in front cannot answer it.
-pub(super) fn traffic(snapshot: &Snapshot) -> Result<Ask, String> {
-    let spec = &snapshot.rollout.spec;
-    let auto = spec.analysis.signals.iter().all(|s| s.error_ratio.as_ref().is_none_or(|e| e.source == Source::Auto));
-    if auto {
-        for route in &snapshot.routes {
-            if let Some(parent) = route.parents.iter().find(|parent| parent.controller != TRAEFIK) {
-                return Err(format!(
-                    "HTTPRoute {} is served by {}, whose request counters Sluice cannot read yet; known: {TRAEFIK}",
-                    route.name, parent.controller
-                ));
-            }
-        }
-    }
-    let namespace = regex(&snapshot.rollout.namespace);
-    let routes: Vec<String> = spec.traffic.routes.iter().map(|route| regex(&route.name)).collect();
-    let stable = regex(&spec.traffic.stable_service);
-    let canary = regex(&spec.traffic.canary_service_name());
-    let pattern = format!(
-        "httproute-{namespace}-({})-.*-svc-{namespace}-({stable}|{canary})-[0-9]+@kubernetesgateway",
-        routes.join("|")
-    );
-    Ok(Ask::Counter(format!("traefik_service_requests_total{{service=~\"{}\"}}", quoted(&pattern))))
+/// The counter that the observed share is taken from: that of the first error ratio, or what the data plane has.
+pub(super) fn traffic(snapshot: &Snapshot) -> Result<Counts, Unsupported> {
+    let signals = &snapshot.rollout.spec.analysis.signals;
+    let ratio = signals.iter().find_map(|signal| signal.error_ratio.as_ref());
+    let other = signals.iter().find_map(|signal| signal.latency.as_ref()).map(|latency| latency.source);
+    let (source, own): (Source, Option<&OwnCounters>) = match (ratio, other) {
+        (Some(ratio), _) => (ratio.source, ratio.counters.as_ref()),
+        (None, Some(source)) if source != Source::Query => (source, None),
+        (None, _) => (Source::Auto, None),
+    };
+    sources::resolve(source, own, &Place::of(snapshot), What::Errors)
 }
 
 /// The variables that a user's query may name.
 const VARIABLES: [&str; 7] =
     ["namespace", "workload", "canaryPods", "stablePods", "canaryService", "stableService", "interval"];
 
+/// In whose place a query is rendered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stand {
+    Canary,
+    /// With stable's values in place of the canary's: to see whether the query answers at all before there is a canary.
+    Stable,
+}
+
 /// The user's query with its variables filled in, or the variable that is not known.
-pub(super) fn render(snapshot: &Snapshot, promql: &str) -> Result<String, String> {
+pub(super) fn render(snapshot: &Snapshot, promql: &str, stand: Stand) -> Result<String, String> {
     let spec = &snapshot.rollout.spec;
     let stable_set = snapshot.rollout.status.stable.as_ref().map_or("", |stable| stable.replica_set.as_str());
+    let stable_pods = || quoted(&format!("{}-[a-z0-9]+", regex(stable_set)));
     let value = |name: &str| -> Option<String> {
-        Some(match name {
-            "namespace" => quoted(&snapshot.rollout.namespace),
-            "workload" => quoted(&spec.target_ref.name),
-            "canaryPods" => quoted(&format!("{}-[a-z0-9]+-[a-z0-9]+", regex(&super::canary::name(snapshot)))),
-            "stablePods" => quoted(&format!("{}-[a-z0-9]+", regex(stable_set))),
-            "canaryService" => quoted(&spec.traffic.canary_service_name()),
-            "stableService" => quoted(&spec.traffic.stable_service),
-            "interval" => format!("{}ms", spec.analysis.interval.as_millis()),
+        Some(match (name, stand) {
+            ("namespace", _) => quoted(&snapshot.rollout.namespace),
+            ("workload", _) => quoted(&spec.target_ref.name),
+            ("canaryPods", Stand::Canary) => {
+                quoted(&format!("{}-[a-z0-9]+-[a-z0-9]+", regex(&super::canary::name(snapshot))))
+            }
+            ("canaryPods" | "stablePods", _) => stable_pods(),
+            ("canaryService", Stand::Canary) => quoted(&spec.traffic.canary_service_name()),
+            ("canaryService" | "stableService", _) => quoted(&spec.traffic.stable_service),
+            ("interval", _) => format!("{}ms", spec.analysis.interval.as_millis()),
             _ => return None,
         })
     };
-    let mut rendered = String::with_capacity(promql.len());
-    let mut rest = promql;
+    fill(promql, &VARIABLES, value)
+}
+
+/// A text with its variables filled in, or the variable that is not known; `known` is what a person may use instead.
+pub(super) fn fill(text: &str, known: &[&str], value: impl Fn(&str) -> Option<String>) -> Result<String, String> {
+    let mut rendered = String::with_capacity(text.len());
+    let mut rest = text;
     while let Some((head, tail)) = rest.split_once("{{") {
         let (name, tail) = tail.split_once("}}").ok_or_else(|| "a variable is not closed with }}".to_owned())?;
         let name = name.trim();
@@ -98,7 +84,7 @@ pub(super) fn render(snapshot: &Snapshot, promql: &str) -> Result<String, String
             format!(
                 "variable {:?} is not known; known: {}",
                 name.chars().take(40).collect::<String>(),
-                VARIABLES.join(", ")
+                known.join(", ")
             )
         })?;
         rendered.push_str(head);
@@ -109,33 +95,127 @@ pub(super) fn render(snapshot: &Snapshot, promql: &str) -> Result<String, String
     Ok(rendered)
 }
 
+/// How far back a counter is read before an attempt, bounded by what is kept of it.
+pub(super) fn lookback(counts: &Counts, provider: &Provider) -> Duration {
+    let most = times(provider.scrape_interval, 2_000);
+    let span = if counts.source() == Source::Pods { LOOKBACK_PODS } else { LOOKBACK };
+    span.max(times(provider.scrape_interval, 20)).min(most)
+}
+
 /// The questions that are due while a run is at its present step; none at rest.
 pub(super) fn due(snapshot: &Snapshot, provider: &Provider, run: &Run) -> Vec<Measurement> {
-    let judged = match run.step {
-        Step::Preflight => false,
-        Step::Starting | Step::Shifting | Step::Baking | Step::Promoting => true,
-        // The last counts of a canary that is on its way out belong into its record.
-        Step::Reverting | Step::Closing => run.times.route_restored_at.is_none(),
-        Step::Done => return Vec::new(),
-    };
     let every = snapshot.rollout.spec.analysis.interval.max(provider.scrape_interval);
-    let measurement = |ask, since| Measurement { provider: provider.clone(), ask, every, since };
-    let began = run.times.exposed_at.unwrap_or(run.step_at);
-    let mut due = Vec::new();
-    if let Ok(ask) = traffic(snapshot) {
-        due.push(measurement(ask, run.traffic.until.unwrap_or(began)));
+    let mut due = Due { provider, every, measurements: Vec::new() };
+    match run.step {
+        Step::Preflight => before(snapshot, run, &mut due),
+        Step::Starting | Step::Shifting | Step::Baking | Step::Promoting => during(snapshot, run, &mut due),
+        // The last counts of a canary that is on its way out belong into its record.
+        Step::Reverting | Step::Closing => {
+            if let Ok(counts) = traffic(snapshot) {
+                due.counter(&counts, since(&run.traffic, run));
+            }
+        }
+        Step::Done => {}
     }
-    if judged && run.weight > 0 {
-        for signal in &snapshot.rollout.spec.analysis.signals {
-            let Some(query) = &signal.query else { continue };
+    due.measurements
+}
+
+/// Everything that will be asked is tried on stable first.
+fn before(snapshot: &Snapshot, run: &Run, due: &mut Due<'_>) {
+    let back = |counts: &Counts| earlier(run.step_at, lookback(counts, due.provider));
+    let mut counters = Vec::new();
+    for signal in &snapshot.rollout.spec.analysis.signals {
+        match counts(snapshot, signal) {
+            Some(Ok(counts)) if signal.burn_rate.is_none() => {
+                counters.push((back(&counts), counts));
+            }
+            _ => {}
+        }
+    }
+    if let Ok(counts) = traffic(snapshot) {
+        counters.push((back(&counts), counts));
+    }
+    for (since, counts) in counters {
+        due.counter(&counts, since);
+        for ask in counts.edges() {
+            // Only the newest of each is looked at, to see which edges there are.
+            due.add(ask, run.step_at);
+        }
+    }
+    values(snapshot, run, Stand::Stable, due);
+}
+
+fn during(snapshot: &Snapshot, run: &Run, due: &mut Due<'_>) {
+    let shared = traffic(snapshot);
+    if let Ok(counts) = &shared {
+        due.counter(counts, since(&run.traffic, run));
+    }
+    for signal in snapshot.rollout.spec.analysis.signals.iter().filter(|signal| signal.burn_rate.is_none()) {
+        if let Some(Ok(counts)) = counts(snapshot, signal)
+            && shared.as_ref() != Ok(&counts)
+        {
             let state = run.signals.iter().find(|state| state.name == signal.name);
-            let since = state.and_then(|state| state.until).unwrap_or(began);
-            if let Ok(promql) = render(snapshot, &query.promql) {
-                due.push(measurement(Ask::Value(promql), since));
+            let own = state.and_then(|state| state.counts.as_deref());
+            due.counter(&counts, own.map_or(began(run), |own| since(own, run)));
+        }
+    }
+    if run.weight > 0 {
+        values(snapshot, run, Stand::Canary, due);
+    }
+}
+
+/// The questions that are answered with one number.
+fn values(snapshot: &Snapshot, run: &Run, stand: Stand, due: &mut Due<'_>) {
+    for signal in &snapshot.rollout.spec.analysis.signals {
+        if let Some(query) = &signal.query
+            && let Ok(promql) = render(snapshot, &query.promql, stand)
+        {
+            let state = run.signals.iter().find(|state| state.name == signal.name);
+            let since = state.and_then(|state| state.until).unwrap_or(began(run));
+            // The last value that was counted is kept, so that it can be shown.
+            due.add(Ask::Value(promql), earlier(since, times(due.every, 2)));
+        }
+        if let Some(burn) = &signal.burn_rate {
+            for ask in verdict::burn::asks(snapshot, signal, burn) {
+                due.add(ask, earlier(run.step_at, due.every));
             }
         }
     }
-    due
+}
+
+/// When the run began to count.
+fn began(run: &Run) -> jiff::Timestamp {
+    run.times.exposed_at.unwrap_or(run.step_at)
+}
+
+fn since(counted: &TrafficState, run: &Run) -> jiff::Timestamp {
+    counted.until.unwrap_or(began(run))
+}
+
+/// The questions as they are gathered.
+struct Due<'a> {
+    provider: &'a Provider,
+    every: Duration,
+    measurements: Vec<Measurement>,
+}
+
+impl Due<'_> {
+    fn counter(&mut self, counts: &Counts, since: jiff::Timestamp) {
+        for ask in counts.asks() {
+            self.add(ask, since);
+        }
+    }
+
+    /// One question once, from the earliest time that anybody needs.
+    fn add(&mut self, ask: Ask, since: jiff::Timestamp) {
+        match self.measurements.iter_mut().find(|known| known.ask == ask) {
+            Some(known) => known.since = known.since.min(since),
+            None => {
+                let (provider, every) = (self.provider.clone(), self.every);
+                self.measurements.push(Measurement { provider, ask, every, since });
+            }
+        }
+    }
 }
 
 /// A text as a literal part of a regular expression (RE2).
@@ -174,15 +254,5 @@ mod tests {
     fn what_users_name_cannot_leave_its_string() {
         assert_eq!(quoted("a\"} or vector(0) #\\"), "a\\\"} or vector(0) #\\\\");
         assert_eq!(quoted(&regex("shop.v1")), "shop\\\\.v1");
-    }
-
-    #[test]
-    fn a_label_names_exactly_one_service() {
-        let label = "httproute-demo-shop-gw-gateway-system-gateway-ep-web-0-1a2b-svc-demo-shop-1";
-        assert!(names(label, "demo", "shop"));
-        assert!(!names(label, "demo", "hop"));
-        assert!(!names(label, "emo", "shop"));
-        assert!(!names("httproute-demo-shop-ep-web-svc-demo-shop-canary-1", "demo", "shop"));
-        assert!(!names("shop", "demo", "shop"));
     }
 }

@@ -2,9 +2,9 @@
 
 use super::draft::{Draft, Standing};
 use super::plan::{Severity, Write};
-use super::preflight;
 use super::snapshot::Workload;
 use super::time::elapsed;
+use super::{kept, preflight};
 use crate::api::{Duration, Outcome, Phase, Revision, Run, Step, Times, TrafficState, VerdictWord, names};
 
 /// How long a proof of the gate is good for.
@@ -205,8 +205,9 @@ fn held_back(d: &mut Draft<'_>, workload: &Workload, stable: &Revision) -> bool 
         wave: None,
         weight: 0,
         routes: Vec::new(),
+        forecast: Vec::new(),
         traffic: TrafficState::default(),
-        signals: Vec::new(),
+        signals: kept::known(&d.status, &workload.digest),
         restarts_before: 0,
         outcome: None,
         trigger: None,
@@ -218,6 +219,7 @@ fn held_back(d: &mut Draft<'_>, workload: &Workload, stable: &Revision) -> bool 
         timeline: Vec::new(),
     };
     d.status.attempts = number;
+    kept::keep(&mut d.status);
     d.status.run = Some(run);
     d.status.verdict = VerdictWord::None;
     d.log(

@@ -10,8 +10,8 @@ use super::time::{elapsed, human, left};
 use super::verdict::{self, Assessment};
 use super::weights::{self, RouteState};
 use super::words::grouped;
-use super::{canary, pods, preflight};
-use crate::api::{Outcome, Phase, Revision, Run, Step, TrafficState, VerdictWord, Wave, WaveState, names};
+use super::{canary, pods, preflight, proof};
+use crate::api::{Outcome, Phase, Revision, Run, SignalState, Step, VerdictWord, Wave, WaveState, names};
 
 /// Goes as far as the world allows in one pass.
 pub(super) fn advance(d: &mut Draft<'_>) {
@@ -97,32 +97,40 @@ fn assess(d: &mut Draft<'_>) -> Option<Assessment> {
             message: format!("signals are read from MetricsProvider {}", provider.name),
         },
     });
+    if let (Some(skewed), Some(run)) = (&assessment.skewed, d.active().cloned()) {
+        let key = format!("{}.skewed.{}", run.release, run.wave.as_ref().map_or(0, |wave| wave.index));
+        d.notify(Severity::Warning, key, "WeightMismatch", "Judge", skewed.clone());
+    }
     Some(assessment)
 }
 
 fn check(d: &mut Draft<'_>) {
-    let Some(workload) = d.workload() else { return };
-    let analysis = preflight::analysis(d.s);
+    let (Some(workload), Some(run)) = (d.workload(), d.active().cloned()) else { return };
+    let analysis = proof::analysis(d.s, &run);
     let (ready, reason, message) = match &analysis {
-        Ok(message) => (true, "Readable", message.clone()),
+        Ok(proof) => (true, "Readable", proof.message.clone()),
         Err(refusal) => (false, refusal.reason, refusal.message.clone()),
     };
     d.analysis = Some(super::draft::AnalysisWord { ready, reason: reason.to_owned(), message });
     let checked = preflight::references(d.s)
         .and_then(|()| preflight::workload(d.s, workload))
         .and_then(|()| preflight::routes(d.s))
-        .and_then(|backups| analysis.map(|_| backups));
+        .and_then(|backups| analysis.map(|proof| (backups, proof)));
     match checked {
-        Ok(backups) => {
+        Ok((backups, proof)) => {
             if let Some(run) = d.status.run.as_mut() {
                 run.routes = backups;
+                proof::begin(run, &proof);
             }
             d.log(
                 Severity::Normal,
                 "PreflightPassed",
                 "Check",
-                format!("template {} can be tried; making the canary", names::short(&workload.digest)),
+                format!("template {} can be tried, {}", names::short(&workload.digest), proof.message),
             );
+            let warned = proof.forecast.iter().any(|wave| !wave.warning.is_empty());
+            let severity = if warned { Severity::Warning } else { Severity::Normal };
+            d.log(severity, "Planned", "Check", proof::plan(&proof.forecast));
             d.go(Step::Starting);
         }
         Err(refusal) if refusal.needs_person => d.stuck(refusal.reason, refusal.message),
@@ -177,10 +185,8 @@ fn start(d: &mut Draft<'_>) {
         run.times.exposed_at = Some(now);
         run.restarts_before = s.canary_pods.iter().map(|pod| pod.restarts).max().unwrap_or(0);
     }
-    run.signals.clear();
-    let TrafficState { until: _, cursors: _, run: _, wave, settled } = &mut run.traffic;
-    *wave = Default::default();
-    *settled = Default::default();
+    run.traffic.next_wave();
+    run.signals.iter_mut().for_each(SignalState::next_wave);
     d.log(
         Severity::Normal,
         "WaveStarted",

@@ -35,6 +35,8 @@ pub struct Snapshot {
     pub canary: Option<CanaryFacts>,
     /// Pods of the canary.
     pub canary_pods: Vec<PodFacts>,
+    /// Pods of the workload itself, read when a signal compares restarts.
+    pub stable_pods: Option<Vec<PodFacts>>,
     /// Ready endpoints of the canary Service.
     pub canary_endpoints: u32,
     /// The named MetricsProvider, if it exists.

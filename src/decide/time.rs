@@ -14,6 +14,11 @@ pub(super) fn later(then: Timestamp, after: Duration) -> Timestamp {
     Timestamp::from_millisecond(then.as_millisecond().saturating_add(after.as_millis())).unwrap_or(Timestamp::MAX)
 }
 
+/// The time `before` a moment.
+pub(super) fn earlier(then: Timestamp, before: Duration) -> Timestamp {
+    Timestamp::from_millisecond(then.as_millisecond().saturating_sub(before.as_millis())).unwrap_or(Timestamp::MIN)
+}
+
 /// What is left of `span` since `then`; `None` once it is over.
 pub(super) fn left(now: Timestamp, then: Timestamp, span: Duration) -> Option<Duration> {
     let left = span.as_millis().saturating_sub(elapsed(now, then).as_millis());

@@ -5,6 +5,12 @@ pub(super) fn share_text(part: u64, whole: u64) -> String {
     if whole == 0 { "no requests".to_owned() } else { format!("{:.2}%", as_f64(part) / as_f64(whole) * 100.0) }
 }
 
+/// `0.31%`; small shares keep two digits that say something.
+pub(super) fn percent(share: f64) -> String {
+    let share = share * 100.0;
+    if share >= 0.095 || share == 0.0 { format!("{share:.2}%") } else { format!("{share:.4}%") }
+}
+
 /// `12,345`.
 pub(super) fn grouped(number: u64) -> String {
     let digits = number.to_string();
@@ -16,6 +22,17 @@ pub(super) fn grouped(number: u64) -> String {
         text.push(digit);
     }
     text
+}
+
+/// `206:1`, the capital of a bet at fair odds that began with 1.
+pub(super) fn odds(capital: f64) -> String {
+    if capital < 100.0 {
+        format!("{capital:.1}:1")
+    } else if capital < 1e6 {
+        format!("{capital:.0}:1")
+    } else {
+        "over 1,000,000:1".to_owned()
+    }
 }
 
 /// Counts are far below 2^53, where every whole number is exact.

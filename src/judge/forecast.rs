@@ -85,7 +85,7 @@ impl<'a> Forecast<'a> {
         }));
         let most = -policy.alpha.ln() / 3.0 / per_poll.max(1e-9);
         let growth = relative.min(floor).min(most);
-        let needed = (float(2 * RUNGS as u64) * self.judge.harm_at()).ln();
+        let needed = ((2.0 * float(RUNGS as u64)) * self.judge.harm_at()).ln();
         (growth > 0.0).then(|| needed / growth).filter(|requests| *requests < NEVER)
     }
 }

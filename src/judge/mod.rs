@@ -5,14 +5,16 @@
 //! [`Evidence`] what was seen; [`Judge::look`] brings one poll from the former to the latter and allocates nothing.
 //!
 //! `bets` is the harm test and the fuse, `safety` the evidence to advance, `dispersion` the allowance for bursts,
-//! `forecast` what to expect, `codec` the form in which evidence is kept. Formulas: docs/verdicts.md.
+//! `forecast` what to expect, `split` whether the share is as meant, `codec` the form in which evidence is kept. Formulas: docs/verdicts.md.
 
 mod bets;
-pub mod codec;
+mod codec;
 mod dispersion;
 mod forecast;
 mod safety;
+pub mod split;
 
+pub use codec::LENGTH as EVIDENCE_LENGTH;
 pub use dispersion::{Dispersion, PodCount};
 pub use forecast::Forecast;
 

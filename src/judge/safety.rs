@@ -67,6 +67,6 @@ impl Safety {
         let floor = exclusion.on_bad.iter().zip(exclusion.on_good);
         let floor = floor.map(|(on_bad, on_good)| (exclusion.power * (bad * on_bad + good * on_good)).exp());
         let sum: f64 = relative.chain(floor).sum();
-        (sum / float(2 * RUNGS as u64)).min(f64::MAX)
+        (sum / (2.0 * float(RUNGS as u64))).min(f64::MAX)
     }
 }

@@ -1,4 +1,4 @@
-use proptest::prelude::*;
+//! The published vectors; what is random is in `tests/`.
 
 use super::*;
 

@@ -5,9 +5,9 @@
 
 mod facts;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use kube::api::DynamicObject;
+use kube::api::{DynamicObject, ListParams};
 use kube::core::DeserializeGuard;
 use kube::core::gvk::GroupVersionKind;
 use kube::discovery::ApiResource;
@@ -16,12 +16,15 @@ use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::api::{Outcome, Rollout, Run, Step, names};
+use crate::api::{Outcome, Rollout, RolloutSpec, Run, Step, names};
 use crate::clock;
 use crate::decide::measure::{Provider, Reading};
-use crate::decide::snapshot::{GateProof, ReleaseFacts, RolloutFacts, Snapshot};
+use crate::decide::snapshot::{GateProof, PodFacts, ReleaseFacts, RolloutFacts, Snapshot};
 use crate::watch::Stores;
-use crate::watch::views::ServiceView;
+use crate::watch::views::{PodView, ServiceView};
+
+/// Pods of stable that are compared with the canary's.
+const MOST_PODS: u32 = 500;
 
 /// What this process itself remembers of a Rollout; all of it may be lost without harm.
 #[derive(Debug, Clone, Default)]
@@ -118,6 +121,13 @@ pub async fn observe(
         }
         (_, _) => None,
     };
+    let stable_pods = match (&run, &workload) {
+        (Some(run), Some(workload)) if run.weight > 0 && compares_restarts(spec) => {
+            let labels = &workload.spec.selector.match_labels;
+            Some(reader.pods(labels).await?)
+        }
+        (_, _) => None,
+    };
     Ok(Snapshot {
         now: clock::now(),
         workload: workload.as_ref().map(|workload| facts::workload(workload)),
@@ -136,6 +146,7 @@ pub async fn observe(
         live,
         canary: canary.as_ref().map(|canary| facts::canary(canary, &uid)),
         canary_pods: pods.map(|pod| facts::pod(pod)).collect(),
+        stable_pods,
         canary_endpoints: endpoints.map(|slice| facts::ready(slice)).fold(0, u32::saturating_add),
         provider: stores.providers.get(&ObjectRef::new(&spec.analysis.provider_ref.name)).map(|provider| Provider {
             name: provider.name_any(),
@@ -170,6 +181,11 @@ pub async fn observe(
 /// A promotion that ends badly goes from `Promoting` to `Reverting` within one pass; the template must be at hand.
 fn needs_stable_template(run: &Run) -> bool {
     run.step == Step::Reverting && run.outcome != Some(Outcome::Promoted)
+}
+
+/// Stable's pods carry no label of ours and are not watched; they are listed only where a signal asks for it.
+fn compares_restarts(spec: &RolloutSpec) -> bool {
+    spec.analysis.signals.iter().any(|signal| signal.restarts.is_some())
 }
 
 fn local<K: Resource<DynamicType = ()>>(name: &str, namespace: &str) -> ObjectRef<K> {
@@ -208,6 +224,16 @@ impl Reader<'_> {
         }
         let what = format!("{} {name}", K::kind(&()));
         within(what, Api::<K>::namespaced(self.client.clone(), self.namespace).get_opt(name)).await
+    }
+
+    /// The pods that a workload selects, as many as one page holds.
+    async fn pods(&self, labels: &BTreeMap<String, String>) -> Result<Vec<PodFacts>, Error> {
+        let selector: Vec<String> = labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        let params = ListParams::default().labels(&selector.join(",")).limit(MOST_PODS);
+        let api: Api<PodView> = Api::namespaced(self.client.clone(), self.namespace);
+        let pods = within("pods".to_owned(), api.list(&params)).await?;
+        let here = pods.items.iter().filter(|pod| pod.meta().deletion_timestamp.is_none());
+        Ok(here.map(facts::pod).collect())
     }
 
     /// The raw pod template of a Deployment or ReplicaSet, so that fields this program does not know survive.

@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 use crate::decide::measure::{FailureClass, Sample, Series};
 
 /// The most series that one counter may have.
-pub(super) const MOST_SERIES: usize = 64;
+pub(super) const MOST_SERIES: usize = 256;
 
 /// Why an answer is of no use: the class, and one sentence.
 pub(super) type Refusal = (FailureClass, String);

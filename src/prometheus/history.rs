@@ -15,7 +15,7 @@ const MOST_SAMPLES: usize = 4_000;
 /// Values kept per question. Over it the oldest are dropped.
 const MOST_VALUES: usize = 200;
 /// Series kept per question, those of pods that are gone included. Over it those that ended first are dropped.
-const MOST_SERIES: usize = 256;
+const MOST_SERIES: usize = 512;
 /// A series without a sample for this many scrapes has ended.
 const ENDED_SCRAPES: i64 = 10;
 
@@ -194,7 +194,7 @@ mod tests {
         history.replace(vec![series("a", 1..=5_000)], at(0));
         assert_eq!(history.series(at(0))[0].samples.len(), MOST_SAMPLES);
         assert_eq!(history.newest(), Some(at(5_000)));
-        for n in 1..=300 {
+        for n in 1..=600 {
             history.extend(vec![series(&format!("pod-{n}"), [n])]);
             history.push(sample(n));
         }
@@ -202,11 +202,11 @@ mod tests {
         assert_eq!(kept.len(), MOST_SERIES);
         assert!(kept.iter().any(|series| series.id == "a") && kept.iter().all(|series| series.id != "pod-1"));
         assert_eq!(history.values(at(0)).len(), MOST_VALUES);
-        assert_eq!(history.values(at(298)), [sample(299), sample(300)]);
+        assert_eq!(history.values(at(598)), [sample(599), sample(600)]);
         history.push(sample(250));
-        assert_eq!(history.values(at(298)).len(), 2);
-        history.forget(at(299));
-        assert_eq!(history.values(at(0)), [sample(300)]);
+        assert_eq!(history.values(at(598)).len(), 2);
+        history.forget(at(599));
+        assert_eq!(history.values(at(0)), [sample(600)]);
     }
 
     proptest! {

@@ -9,6 +9,7 @@
 )] // helpers of tests too
 
 mod architecture;
+mod comparing;
 mod crds;
 mod deploy;
 mod examples;

@@ -1,12 +1,12 @@
 //! Whole rollouts in the toy world, as readable transcripts. A changed transcript is a changed behaviour: look at it,
 //! then accept it with `INSTA_UPDATE=always cargo test --test it`.
 
-use sluice::api::{Outcome, Phase, Step};
+use sluice::api::{Outcome, Phase, RolloutSpec, Step};
 
-use crate::world::{Behaviour, World};
+use crate::world::{Behaviour, World, rollout_spec};
 
 /// Runs for some seconds and writes down what a person would see change, and every write.
-fn play(world: &mut World, seconds: u32, transcript: &mut String) {
+pub fn play(world: &mut World, seconds: u32, transcript: &mut String) {
     for _ in 0..seconds {
         for _ in 0..20 {
             let before = world.status.message.clone();
@@ -31,7 +31,12 @@ fn play(world: &mut World, seconds: u32, transcript: &mut String) {
 }
 
 fn adopted() -> (World, String) {
+    adopted_with(rollout_spec())
+}
+
+pub fn adopted_with(spec: RolloutSpec) -> (World, String) {
     let (mut world, mut transcript) = (World::new(), String::new());
+    world.spec = spec;
     play(&mut world, 5, &mut transcript);
     assert_eq!(world.status.phase, Phase::Stable, "{transcript}");
     (world, transcript)

@@ -12,17 +12,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde_json::Value;
 use sluice::api::{Outcome, RolloutSpec, RolloutStatus, names};
-use sluice::decide::measure::Sample;
+use sluice::decide::measure::{Measurement, Sample};
 use sluice::decide::snapshot::GateProof;
 use sluice::decide::{self, Decision, Record};
 
-pub use objects::{rollout_spec, template};
+pub use objects::{comparing, rollout_spec, template};
 
 /// What a version does when it runs.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Behaviour {
     /// Share of its requests that fail.
     pub errors: f64,
+    /// Share of its requests that take longer than 0.3 s.
+    pub slow: f64,
     /// Its pods never become available.
     pub never_ready: bool,
     /// Its containers restart once per second.
@@ -65,6 +67,10 @@ pub struct World {
     counters: BTreeMap<(String, &'static str), f64>,
     carry: BTreeMap<String, f64>,
     samples: BTreeMap<(String, &'static str), Vec<Sample>>,
+    /// What the last decision asked for.
+    wanted: Vec<Measurement>,
+    /// What any query for one number is answered with.
+    pub value: f64,
     pub behaviours: BTreeMap<String, Behaviour>,
     pub rate: f64,
     pub prometheus: bool,
@@ -110,6 +116,8 @@ impl World {
             counters: BTreeMap::new(),
             carry: BTreeMap::new(),
             samples: BTreeMap::new(),
+            wanted: Vec::new(),
+            value: 0.0,
             behaviours: BTreeMap::new(),
             rate: 200.0,
             prometheus: true,
@@ -218,27 +226,32 @@ impl World {
 
     fn serve(&mut self) {
         let canary_share = self.share() / 100.0;
-        let stable_errors = {
-            let total: u32 = self.sets.values().sum();
-            let sum: f64 =
-                self.sets.iter().map(|(digest, count)| self.behaviour(digest).errors * f64::from(*count)).sum();
+        let total: u32 = self.sets.values().sum();
+        let stable = |of: fn(Behaviour) -> f64| {
+            let sum: f64 = self.sets.iter().map(|(digest, count)| of(self.behaviour(digest)) * f64::from(*count)).sum();
             if total == 0 { 0.0 } else { sum / f64::from(total) }
         };
-        let canary_errors = self.canary.as_ref().map_or(1.0, |canary| self.behaviour(&canary.revision).errors);
-        for (service, share, errors) in
-            [("shop", 1.0 - canary_share, stable_errors), ("shop-canary", canary_share, canary_errors)]
-        {
+        let canary =
+            |of: fn(Behaviour) -> f64| self.canary.as_ref().map_or(1.0, |canary| of(self.behaviour(&canary.revision)));
+        let versions = [
+            ("shop", 1.0 - canary_share, stable(|b| b.errors), stable(|b| b.slow)),
+            ("shop-canary", canary_share, canary(|b| b.errors), canary(|b| b.slow)),
+        ];
+        for (service, share, errors, slow) in versions {
             let requests = self.whole(service, "requests", self.rate * share);
             let failed = self.whole(service, "errors", requests * errors).min(requests);
-            for (code, count) in [("200", requests - failed), ("500", failed)] {
-                let key = (service.to_owned(), code);
+            let slow = self.whole(service, "slow", requests * slow).min(requests);
+            let series =
+                [("200", requests - failed), ("500", failed), ("le=+Inf", requests), ("le=0.3", requests - slow)];
+            for (label, count) in series {
+                let key = (service.to_owned(), label);
                 let listed = self.weights().contains_key(service);
                 if !listed {
                     // Traefik drops the series of a backend that is gone.
                     self.counters.remove(&key);
                     continue;
                 }
-                if count > 0.0 || self.counters.contains_key(&key) {
+                if count > 0.0 || self.counters.contains_key(&key) || label.starts_with("le=") {
                     *self.counters.entry(key).or_insert(0.0) += count;
                 }
             }
@@ -284,6 +297,7 @@ impl World {
             self.version += 1;
             self.status_version = self.version;
         }
+        self.wanted.clone_from(&decision.measure);
         for (position, write) in decision.plan.iter().enumerate() {
             if position >= writes {
                 return true;

@@ -29,6 +29,13 @@ pub fn rollout_spec() -> RolloutSpec {
     .unwrap()
 }
 
+/// The same, judged by comparison with stable.
+pub fn comparing(signals: Value) -> RolloutSpec {
+    let mut spec = rollout_spec();
+    spec.analysis.signals = serde_json::from_value(signals).unwrap();
+    spec
+}
+
 /// A route with a rule before the governed one's neighbours: a redirect that must stay as it is.
 pub fn route() -> Value {
     json!({

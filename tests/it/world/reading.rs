@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use sluice::api::{Duration, Step, names};
-use sluice::decide::measure::{Ask, Failure, FailureClass, Provider, Reading, Sample, Series};
+use sluice::decide::measure::{Ask, Failure, FailureClass, Measurement, Provider, Reading, Sample, Series};
 use sluice::decide::snapshot::{
     CanaryFacts, PodFacts, ReleaseFacts, ReplicaSetFacts, RolloutFacts, Snapshot, Workload,
 };
@@ -88,6 +88,7 @@ impl World {
                 })
                 .into_iter()
                 .collect(),
+            stable_pods: None,
             canary_endpoints: if self.canary_service { canary.map_or(0, |canary| canary.available) } else { 0 },
             provider: Some(provider()),
             readings: self.readings(),
@@ -111,33 +112,50 @@ impl World {
             .unwrap_or(Value::Null)
     }
 
+    /// What the poller has of everything that the last decision asked for.
     fn readings(&self) -> Vec<Reading> {
-        let since = self.status.run.as_ref().and_then(|run| run.traffic.until);
-        let selector = "traefik_service_requests_total{service=~\"httproute-demo-(shop)-.*-svc-demo-(shop|shop-canary)-[0-9]+@kubernetesgateway\"}";
-        let series = self.samples.iter().map(|((service, code), samples)| Series {
-            id: format!("{service}/{code}"),
-            labels: [
-                ("service".to_owned(), format!("httproute-demo-shop-x-svc-demo-{service}-0@kubernetesgateway")),
-                ("code".to_owned(), (*code).to_owned()),
-            ]
-            .into(),
-            samples: recent(samples, since),
-        });
         let failure = Failure { class: FailureClass::Unreachable, text: "connection refused".into(), since: self.now };
-        vec![Reading {
+        let reading = |wanted: &Measurement| Reading {
             provider: "cluster".into(),
-            ask: Ask::Counter(selector.into()),
+            ask: wanted.ask.clone(),
             answered_at: Some(self.now),
-            series: series.collect(),
-            values: Vec::new(),
-            failure: (!self.prometheus).then_some(failure),
-        }]
+            series: match &wanted.ask {
+                Ask::Counter(selector) => self.series(selector, wanted.since),
+                Ask::Value(_) => Vec::new(),
+            },
+            values: match &wanted.ask {
+                Ask::Counter(_) => Vec::new(),
+                Ask::Value(_) => vec![Sample { at: self.now, value: self.value }],
+            },
+            failure: (!self.prometheus).then(|| failure.clone()),
+        };
+        self.wanted.iter().map(reading).collect()
+    }
+
+    /// Traefik's counters of requests, or the buckets of its histogram.
+    fn series(&self, selector: &str, since: jiff::Timestamp) -> Vec<Series> {
+        let buckets = selector.starts_with("traefik_service_request_duration_seconds_bucket");
+        assert!(buckets || selector.starts_with("traefik_service_requests_total"), "{selector}");
+        let series = self.samples.iter().filter_map(|((service, label), samples)| {
+            let (name, value) = match label.strip_prefix("le=") {
+                Some(edge) if buckets => ("le", edge),
+                None if !buckets => ("code", *label),
+                _ => return None,
+            };
+            let service = format!("httproute-demo-shop-gw-x-svc-demo-{service}-0@kubernetesgateway");
+            Some(Series {
+                id: format!("{service}/{label}"),
+                labels: [("service".to_owned(), service), (name.to_owned(), value.to_owned())].into(),
+                samples: recent(samples, since),
+            })
+        });
+        series.collect()
     }
 }
 
 /// As much as the poller keeps: what is not counted yet, and the newest sample that is.
-fn recent(samples: &[Sample], since: Option<jiff::Timestamp>) -> Vec<Sample> {
-    let first = samples.iter().rposition(|sample| since.is_some_and(|since| sample.at <= since)).unwrap_or(0);
+fn recent(samples: &[Sample], since: jiff::Timestamp) -> Vec<Sample> {
+    let first = samples.iter().rposition(|sample| sample.at <= since).unwrap_or(0);
     samples[first..].to_vec()
 }
 

@@ -1,0 +1,333 @@
+//! The analysis is proven on stable before anyone is exposed, and what it can see is foretold.
+//!
+//! Owns the check that every question which will be asked of the canary has a usable answer for stable, the scatter
+//! of stable's errors between its pods, and the forecast of each wave. A wrong label shows here and not while users are
+//! exposed. Must not move anything.
+
+use std::collections::BTreeMap;
+
+use super::measure::{Ask, Provider, Series};
+use super::preflight::{Refusal, refuse, wait};
+use super::queries::{self, Stand};
+use super::snapshot::Snapshot;
+use super::sources::{Counts, Role};
+use super::tally::{self, Bounds};
+use super::time::{earlier, human};
+use super::verdict::{burn, compare, reading, settle};
+use super::words::{as_f64, grouped, percent};
+use crate::api::{Duration, Number, Run, Signal, SignalState, Tally, TrafficState, WaveForecast};
+use crate::judge::{Dispersion, Forecast, Judge, PodCount};
+
+/// What was learned of stable.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Proof {
+    /// One sentence.
+    pub(super) message: String,
+    /// What each wave can be expected to take and to see.
+    pub(super) forecast: Vec<WaveForecast>,
+    /// How much stable's errors scatter, by signal.
+    pub(super) dispersion: Vec<(String, f64)>,
+}
+
+/// What stable did in the time before.
+struct Seen {
+    name: String,
+    /// Where the counts come from, for people.
+    from: &'static str,
+    counts: Tally,
+    seconds: f64,
+    dispersion: f64,
+}
+
+/// Asks stable everything that the canary will be asked.
+pub(super) fn analysis(s: &Snapshot, run: &Run) -> Result<Proof, Refusal> {
+    let Some(provider) = &s.provider else {
+        return Ok(Proof::default());
+    };
+    let mut seen = Vec::new();
+    for signal in &s.rollout.spec.analysis.signals {
+        let proven = match signal {
+            Signal { query: Some(query), .. } => value(s, provider, signal, &query.promql),
+            Signal { burn_rate: Some(burn), .. } => burning(s, provider, run, signal, burn),
+            Signal { restarts: Some(_), .. } => Ok(()),
+            _ => counter(s, provider, run, signal).map(|one| seen.extend(one)),
+        };
+        match proven {
+            // A signal on trial holds nothing up.
+            Err(_) if signal.dry_run => {}
+            proven => proven?,
+        }
+    }
+    let traffic = match (seen.first(), queries::traffic(s)) {
+        (Some(first), _) => format!(
+            "{} reads {} requests of stable in {} from {} ({} bad)",
+            first.name,
+            grouped(first.counts.stable_requests),
+            human(compare::rough(first.seconds)),
+            first.from,
+            percent(as_f64(first.counts.stable_errors) / as_f64(first.counts.stable_requests.max(1)))
+        ),
+        (None, _) => "every signal answers".to_owned(),
+    };
+    Ok(Proof {
+        message: format!("proven on stable with MetricsProvider {}: {traffic}", provider.name),
+        forecast: forecast(s, provider, &seen),
+        dispersion: seen.iter().map(|one| (one.name.clone(), one.dispersion)).collect(),
+    })
+}
+
+/// The counters of one signal: real traffic of stable, and for latency a bucket at the threshold.
+fn counter(s: &Snapshot, provider: &Provider, run: &Run, signal: &Signal) -> Result<Option<Seen>, Refusal> {
+    let counts = match queries::counts(s, signal) {
+        Some(Ok(counts)) => counts,
+        Some(Err(why)) => return Err(refuse(why.reason, format!("signal {}: {}", signal.name, why.sentence))),
+        None => return Ok(None),
+    };
+    let asks = counts.asks();
+    let mut answers = Vec::new();
+    for ask in &asks {
+        let reading = answer(s, provider, signal, ask)?;
+        answers.push((ask, reading.series.as_slice()));
+    }
+    edges(s, provider, signal, &counts)?;
+    let back = queries::lookback(&counts, provider);
+    let began = earlier(run.step_at, back);
+    let bounds = Bounds {
+        began,
+        wave: began,
+        settled: None,
+        interval: s.rollout.spec.analysis.interval,
+        scrape: provider.scrape_interval,
+    };
+    let trusted = counts.chosen(|ask| answers.iter().find(|(known, _)| *known == ask).map_or(&[][..], |found| found.1));
+    let mut counted = TrafficState::default();
+    tally::fold(&mut counted, &trusted, &answers, &bounds);
+    let stable =
+        |(ask, series): &(&Ask, &Series)| trusted.part(ask, series).is_some_and(|part| part.role == Role::Stable);
+    let every = || answers.iter().flat_map(|(ask, series)| series.iter().map(move |one| (*ask, one))).filter(stable);
+    let asked = || asks.iter().map(Ask::promql).collect::<Vec<_>>().join("; ");
+    if every().all(|(_, one)| one.samples.is_empty()) {
+        return Err(wait(
+            "NoSeries",
+            format!(
+                "signal {}: MetricsProvider {} has no counters of stable: no request yet, or other labels. Asked: {}",
+                signal.name,
+                provider.name,
+                asked()
+            ),
+        ));
+    }
+    if counted.run.stable_requests == 0 {
+        return Err(wait(
+            "NoTraffic",
+            format!(
+                "signal {}: stable has counters and no request in the last {}: nothing could be judged. It goes on with the first requests. Asked: {}",
+                signal.name,
+                human(back),
+                asked()
+            ),
+        ));
+    }
+    let times = || every().flat_map(|(_, one)| one.samples.iter().map(|sample| sample.at.as_millisecond()));
+    let span = times()
+        .max()
+        .unwrap_or(0)
+        .saturating_sub(times().filter(|at| *at >= began.as_millisecond()).min().unwrap_or(0));
+    // From the first counted sample back to the one before it is a scrape as well.
+    let seconds = Duration::from_millis(span.unsigned_abs()).as_secs_f64() + provider.scrape_interval.as_secs_f64();
+    let dispersion = scatter(&trusted, &answers, s.rollout.spec.analysis.interval.max(provider.scrape_interval));
+    Ok(Some(Seen { name: signal.name.clone(), from: counts.name(), counts: counted.run, seconds, dispersion }))
+}
+
+/// The answer to a question about stable, or why there is none.
+fn answer<'a>(
+    s: &'a Snapshot,
+    provider: &Provider,
+    signal: &Signal,
+    ask: &Ask,
+) -> Result<&'a super::measure::Reading, Refusal> {
+    let Some(reading) = reading(s, provider, ask) else {
+        return Err(wait("AwaitingFirstSample", format!("asking MetricsProvider {} about stable", provider.name)));
+    };
+    match &reading.failure {
+        Some(failure) => Err(wait(
+            failure.class.reason(),
+            format!(
+                "signal {}: MetricsProvider {}: {}. Asked: {}",
+                signal.name,
+                provider.name,
+                failure.text,
+                ask.promql()
+            ),
+        )),
+        None => Ok(reading),
+    }
+}
+
+fn edges(s: &Snapshot, provider: &Provider, signal: &Signal, counts: &Counts) -> Result<(), Refusal> {
+    for ask in counts.edges() {
+        answer(s, provider, signal, &ask)?;
+    }
+    let read = |ask: &Ask| reading(s, provider, ask).map_or(&[][..], |reading| reading.series.as_slice());
+    match counts.edge_missing(read) {
+        Some(why) => Err(refuse(
+            "NoSuchBucket",
+            format!("spec.analysis.signals[{}].latency.over: {why}; choose one of these", signal.name),
+        )),
+        None => Ok(()),
+    }
+}
+
+/// A user's query answers with one finite number when stable stands in for the canary.
+fn value(s: &Snapshot, provider: &Provider, signal: &Signal, promql: &str) -> Result<(), Refusal> {
+    let rendered = queries::render(s, promql, Stand::Stable)
+        .map_err(|why| refuse("InvalidSpec", format!("spec.analysis.signals[{}].query.promql: {why}", signal.name)))?;
+    answer(s, provider, signal, &Ask::Value(rendered)).map(|_| ())
+}
+
+/// A budget that burns already is no time for a new version.
+fn burning(
+    s: &Snapshot,
+    provider: &Provider,
+    run: &Run,
+    signal: &Signal,
+    burn: &crate::api::BurnRate,
+) -> Result<(), Refusal> {
+    match burn::firing(s, provider, run, signal, burn) {
+        Ok((None, _, _)) => Ok(()),
+        Ok((Some(found), _, _)) => {
+            Err(wait("BudgetBurning", format!("{found} before the version met anyone; it starts when that ends")))
+        }
+        Err(blind) => Err(wait(blind.reason, blind.sentence)),
+    }
+}
+
+/// How much stable's errors scatter between its pods, where the counters tell pods apart.
+fn scatter(counts: &Counts, answers: &[tally::Answered<'_>], interval: Duration) -> f64 {
+    let mut cells: BTreeMap<i64, BTreeMap<&str, PodCount>> = BTreeMap::new();
+    let length = interval.as_millis().max(1);
+    for (ask, series) in answers.iter().flat_map(|(ask, series)| series.iter().map(move |one| (*ask, one))) {
+        let (Some(part), Some(pod)) = (counts.part(ask, series), counts.pod(ask, series)) else { continue };
+        if part.role != Role::Stable {
+            continue;
+        }
+        for pair in series.samples.windows(2) {
+            let [before, after] = pair else { continue };
+            let grown = tally::delta(before.value, after.value).unsigned_abs();
+            let cell = after.at.as_millisecond().checked_div_euclid(length).unwrap_or(0);
+            let count = cells.entry(cell).or_default().entry(pod).or_default();
+            if part.n > 0 {
+                count.requests = count.requests.saturating_add(grown);
+            }
+            match part.x.signum() {
+                1 => count.bad = count.bad.saturating_add(grown),
+                -1 => count.bad = count.bad.saturating_sub(grown),
+                _ => {}
+            }
+        }
+    }
+    let mut dispersion = Dispersion::default();
+    for pods in cells.values() {
+        dispersion.add(&pods.values().copied().collect::<Vec<_>>());
+    }
+    dispersion.phi()
+}
+
+/// What each wave can be expected to take and to see, at the traffic before the attempt.
+fn forecast(s: &Snapshot, provider: &Provider, seen: &[Seen]) -> Vec<WaveForecast> {
+    let spec = &s.rollout.spec;
+    let interval = spec.analysis.interval.max(provider.scrape_interval).as_secs_f64();
+    let settle = settle(provider).as_secs_f64();
+    let wave = |index: usize, weight: u8, bake: Duration, most: Option<Duration>| {
+        let needs = |weight: u8| -> Option<f64> {
+            let of = |one: &Seen| {
+                let signal = spec.analysis.signals.iter().find(|signal| signal.name == one.name)?;
+                let per_second = as_f64(one.counts.stable_requests) / one.seconds.max(1e-3) * f64::from(weight) / 100.0;
+                Some(settle + as_f64(requests(s, signal, one, index, weight)?) / per_second.max(1e-9))
+            };
+            seen.iter().filter(|one| acts(s, &one.name)).map(of).try_fold(0.0_f64, |most, one| Some(most.max(one?)))
+        };
+        let takes = needs(weight).filter(|_| seen.iter().any(|one| acts(s, &one.name)));
+        let lasts = takes.map(|takes| takes.max(bake.as_secs_f64()));
+        let detects = lasts.and_then(|lasts| {
+            seen.iter().filter(|one| acts(s, &one.name)).find_map(|one| {
+                let signal = spec.analysis.signals.iter().find(|signal| signal.name == one.name)?;
+                let per_second = as_f64(one.counts.stable_requests) / one.seconds.max(1e-3) * f64::from(weight) / 100.0;
+                let judge = judge(s, signal, one, index)?;
+                let rate = as_f64(one.counts.stable_errors) / as_f64(one.counts.stable_requests.max(1));
+                Forecast::new(&judge, rate, f64::from(weight) / 100.0)
+                    .detects(per_second * lasts, per_second * interval)
+            })
+        });
+        let mut warning = String::new();
+        if let (Some(takes), Some(most)) = (takes, most)
+            && takes > most.as_secs_f64()
+        {
+            let fits = (1..=100).find(|weight| needs(*weight).is_some_and(|takes| takes <= most.as_secs_f64()));
+            warning = match fits {
+                Some(fits) => format!("evidence does not come within maxBake {most}; a weight of {fits}% would do"),
+                None => format!(
+                    "evidence does not come within maxBake {most} at any weight; raise it, or the wave's evidence"
+                ),
+            };
+        }
+        WaveForecast {
+            weight,
+            takes: lasts.map(compare::rough),
+            detects: detects.map(percent).unwrap_or_default(),
+            warning,
+        }
+    };
+    let waves = spec.waves.iter().enumerate();
+    waves.map(|(index, one)| wave(index, one.weight, one.bake, one.max_bake)).collect()
+}
+
+fn acts(s: &Snapshot, name: &str) -> bool {
+    s.rollout.spec.analysis.signals.iter().any(|signal| signal.name == name && !signal.dry_run)
+}
+
+/// The judge of a signal that compares, in a wave.
+fn judge(s: &Snapshot, signal: &Signal, seen: &Seen, wave: usize) -> Option<Judge> {
+    if !compare::compares(signal) {
+        return None;
+    }
+    Judge::new(compare::policy(&s.rollout.spec, signal, wave, seen.dispersion)).ok()
+}
+
+/// How many canary requests a wave takes.
+fn requests(s: &Snapshot, signal: &Signal, seen: &Seen, wave: usize, weight: u8) -> Option<u64> {
+    if let Some(ratio) = signal.error_ratio.as_ref().filter(|ratio| ratio.threshold.is_some()) {
+        return Some(u64::from(signal.consecutive).saturating_mul(u64::from(ratio.min_requests)));
+    }
+    let rate = as_f64(seen.counts.stable_errors) / as_f64(seen.counts.stable_requests.max(1));
+    Forecast::new(&judge(s, signal, seen, wave)?, rate, f64::from(weight) / 100.0).safe_from_start()
+}
+
+/// The state in which signals begin: the scatter that is known before, and what an earlier attempt with the same
+/// template had seen.
+pub(super) fn begin(run: &mut Run, proof: &Proof) {
+    for (name, dispersion) in &proof.dispersion {
+        let known = run.signals.iter_mut().find(|state| state.name == *name);
+        let dispersion = Some(Number::from_value((dispersion * 100.0).round() / 100.0)).filter(|one| one.value() > 1.0);
+        match known {
+            Some(state) => state.dispersion = dispersion,
+            None => {
+                run.signals.push(SignalState { name: name.clone(), dispersion, ..SignalState::default() });
+            }
+        }
+    }
+    run.forecast.clone_from(&proof.forecast);
+}
+
+/// The forecast as one sentence.
+pub(super) fn plan(forecast: &[WaveForecast]) -> String {
+    let wave = |(index, one): (usize, &WaveForecast)| {
+        let number = index.saturating_add(1);
+        let takes = one.takes.map_or_else(String::new, |takes| format!(" about {takes}"));
+        let detects =
+            if one.detects.is_empty() { String::new() } else { format!(", finds {} bad or more", one.detects) };
+        let warning = if one.warning.is_empty() { String::new() } else { format!(" ({})", one.warning) };
+        format!("wave {number} at {}%{takes}{detects}{warning}", one.weight)
+    };
+    forecast.iter().enumerate().map(wave).collect::<Vec<_>>().join("; ")
+}

@@ -1,0 +1,183 @@
+//! From raw counter samples to counts of requests and errors.
+//!
+//! A fold over samples that are newer than those already counted: the same samples give the same counts, however
+//! often and by whichever process they are read. Differences are taken per series, before anything is summed, so a
+//! counter that starts over (gateway restart) and a series that is born late are both counted right
+//! (rules: Prometheus' own `increase()` misses the first increment of a new series).
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use super::measure::{Ask, Series};
+use super::polls;
+use super::sources::{Counts, Part, Role};
+use crate::api::{Duration, Tally, TrafficState};
+
+/// What one scrape added.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Increment {
+    /// Requests and errors since the scrape before.
+    pub(super) counts: Tally,
+    /// The time that these counts cover began after the weight could be expected to have taken effect.
+    pub(super) settled: bool,
+}
+
+/// Where counting begins.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bounds {
+    /// When the canary was first given traffic: nothing before it is counted.
+    pub(super) began: Timestamp,
+    /// When this wave's weight was decided.
+    pub(super) wave: Timestamp,
+    /// From when on the observed share can be expected to follow the weight.
+    pub(super) settled: Option<Timestamp>,
+    /// How much time one poll covers.
+    pub(super) interval: Duration,
+    /// How often the server scrapes.
+    pub(super) scrape: Duration,
+}
+
+/// What was new.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct News {
+    /// By time of scrape.
+    pub(super) increments: BTreeMap<Timestamp, Increment>,
+    /// Intervals that are complete now.
+    pub(super) polls: Vec<polls::Poll>,
+}
+
+/// One question of a counter with what it was answered with.
+pub(super) type Answered<'a> = (&'a Ask, &'a [Series]);
+
+/// A series that counts for one of the versions.
+struct Counted<'a> {
+    series: &'a Series,
+    part: Part,
+}
+
+/// Counts every sample that is new to `state`, advances it, and returns what was new.
+pub(super) fn fold(state: &mut TrafficState, counts: &Counts, answers: &[Answered<'_>], bounds: &Bounds) -> News {
+    let counted: Vec<Counted<'_>> = answers
+        .iter()
+        .flat_map(|(ask, series)| series.iter().map(move |series| (*ask, series)))
+        .filter_map(|(ask, series)| Some(Counted { series, part: counts.part(ask, series)? }))
+        .collect();
+    // Questions are answered one after the other: what one of them has and another has not yet been asked for waits,
+    // so that errors and the requests that they belong to are counted together.
+    let newest = |series: &[Series]| series.iter().flat_map(|one| one.samples.last()).map(|sample| sample.at).max();
+    let Some(horizon) = answers.iter().filter_map(|(_, series)| newest(series)).min() else {
+        return News::default();
+    };
+    let first = state.until.is_none();
+    let since = state.until.unwrap_or(bounds.began);
+    let before = |one: &Series| {
+        let sample = one.samples.iter().rev().find(|sample| sample.at <= bounds.began);
+        sample.map(|sample| sample.value)
+    };
+    // An old series of stable that is first seen now must not count its whole history; one that is born while others
+    // of its kind were watched counts from 0.
+    let stable_watched =
+        !first || counted.iter().any(|one| one.part.role == Role::Stable && before(one.series).is_some());
+    let mut growth: BTreeMap<Timestamp, Growth> = BTreeMap::new();
+    let mut values = Vec::new();
+    for Counted { series, part } in &counted {
+        // A series without a cursor was never counted: its time begins with the canary's, however late it was read.
+        let cursor = state.cursors.get(&series.id);
+        if cursor.is_none() && state.cursors.is_full() {
+            continue; // without room for a cursor it would be counted again and again
+        }
+        let since = if cursor.is_some() { since } else { bounds.began };
+        let newborn = match part.role {
+            Role::Canary => Some(0.0),
+            Role::Stable => stable_watched.then_some(0.0),
+        };
+        let mut last = cursor.or_else(|| before(series)).or(newborn);
+        let mut from = since;
+        for sample in series.samples.iter().filter(|sample| sample.at > since && sample.at <= horizon) {
+            if let Some(previous) = last {
+                let growth = growth.entry(sample.at).or_insert(Growth { settled: true, ..Growth::default() });
+                growth.add(*part, delta(previous, sample.value));
+                growth.settled &= bounds.settled.is_some_and(|settled| from >= settled);
+            }
+            last = Some(sample.value);
+            from = sample.at;
+        }
+        values.extend(last.map(|value| (series.id.as_str(), value)));
+    }
+    for (id, value) in values {
+        state.cursors.set(id, value);
+    }
+    state.until = Some(horizon).filter(|at| *at > since).or(state.until);
+    let increments: BTreeMap<Timestamp, Increment> =
+        growth.into_iter().map(|(at, growth)| (at, growth.increment())).collect();
+    for (at, increment) in &increments {
+        merge(&mut state.run, &increment.counts);
+        if *at > bounds.wave {
+            merge(&mut state.wave, &increment.counts);
+        }
+        if increment.settled {
+            merge(&mut state.settled, &increment.counts);
+        }
+    }
+    let complete = polls::complete(counted.iter().map(|one| one.series), bounds.scrape);
+    let polls = polls::gather(&mut state.open, &increments, complete, bounds);
+    News { increments, polls }
+}
+
+/// What one scrape added, before it is known to be sound: parts of a histogram are taken off again.
+#[derive(Debug, Clone, Copy, Default)]
+struct Growth {
+    canary: (i64, i64),
+    stable: (i64, i64),
+    settled: bool,
+}
+
+impl Growth {
+    fn add(&mut self, part: Part, grown: i64) {
+        let (requests, errors) = match part.role {
+            Role::Canary => &mut self.canary,
+            Role::Stable => &mut self.stable,
+        };
+        *requests = requests.saturating_add(grown.saturating_mul(i64::from(part.n)));
+        *errors = errors.saturating_add(grown.saturating_mul(i64::from(part.x)));
+    }
+
+    fn increment(self) -> Increment {
+        let whole = |count: i64| u64::try_from(count).unwrap_or(0);
+        Increment {
+            counts: Tally {
+                canary_requests: whole(self.canary.0),
+                canary_errors: whole(self.canary.1),
+                stable_requests: whole(self.stable.0),
+                stable_errors: whole(self.stable.1),
+            },
+            settled: self.settled,
+        }
+    }
+}
+
+/// What a counter grew by; one that fell has started over.
+pub(super) fn delta(previous: f64, value: f64) -> i64 {
+    let grown = if value < previous { value } else { value - previous };
+    if grown.is_finite() && grown > 0.0 {
+        // Counters of requests are whole and far below 2^53; what the cast cuts off would be at 2^63.
+        #[allow(clippy::cast_possible_truncation)]
+        let whole = grown.round() as i64;
+        whole
+    } else {
+        0
+    }
+}
+
+/// Adds counts to counts.
+pub(super) fn merge(into: &mut Tally, more: &Tally) {
+    let Tally { canary_requests, canary_errors, stable_requests, stable_errors } = more;
+    into.canary_requests = into.canary_requests.saturating_add(*canary_requests);
+    into.canary_errors = into.canary_errors.saturating_add(*canary_errors);
+    into.stable_requests = into.stable_requests.saturating_add(*stable_requests);
+    into.stable_errors = into.stable_errors.saturating_add(*stable_errors);
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,122 @@
+//! Every hazard of reading counters, one by one.
+
+use super::super::measure::Sample;
+use super::super::sources::{self, Place, What};
+use super::*;
+use crate::api::Source;
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+fn series(id: &str, service: &str, code: &str, samples: &[(i64, f64)]) -> Series {
+    let service = format!("httproute-demo-shop-gw-x-svc-demo-{service}-0@kubernetesgateway");
+    Series {
+        id: id.into(),
+        labels: [("service".into(), service), ("code".into(), code.into())].into(),
+        samples: samples.iter().map(|(second, value)| Sample { at: at(*second), value: *value }).collect(),
+    }
+}
+
+fn bounds() -> Bounds {
+    Bounds {
+        began: at(100),
+        wave: at(100),
+        settled: Some(at(103)),
+        interval: Duration::from_secs(1),
+        scrape: Duration::from_secs(1),
+    }
+}
+
+fn counts() -> Counts {
+    let place = Place {
+        namespace: "demo",
+        routes: vec!["shop"],
+        controllers: Vec::new(),
+        stable_service: "shop",
+        canary_service: "shop-canary".to_owned(),
+        port: Some(80),
+        stable_workload: "shop",
+        canary_workload: "shop-canary".to_owned(),
+        stable_replica_set: "shop-6c",
+        interval: Duration::from_secs(1),
+    };
+    sources::resolve(Source::Traefik, None, &place, What::Errors).unwrap()
+}
+
+fn count(state: &mut TrafficState, series: &[Series]) -> News {
+    let counts = counts();
+    let asks = counts.asks();
+    fold(state, &counts, &[(&asks[0], series)], &bounds())
+}
+
+#[test]
+fn the_first_error_of_a_canary_counts() {
+    let mut state = TrafficState::default();
+    let seen = [
+        series("a", "shop", "200", &[(99, 5000.0), (101, 5090.0)]),
+        series("b", "shop-canary", "200", &[(101, 9.0)]),
+        series("c", "shop-canary", "500", &[(101, 1.0)]),
+    ];
+    count(&mut state, &seen);
+    assert_eq!(state.run, Tally { canary_requests: 10, canary_errors: 1, stable_requests: 90, stable_errors: 0 });
+}
+
+#[test]
+fn a_counter_that_starts_over_is_counted_from_zero() {
+    let mut state = TrafficState::default();
+    count(&mut state, &[series("b", "shop-canary", "200", &[(99, 70.0), (101, 80.0), (102, 4.0), (103, 6.0)])]);
+    assert_eq!(state.run.canary_requests, 10 + 4 + 2);
+}
+
+#[test]
+fn an_old_series_seen_late_does_not_bring_its_history() {
+    let mut state = TrafficState::default();
+    // Prometheus was away when the run began: no sample before it.
+    count(&mut state, &[series("a", "shop", "200", &[(110, 5000.0), (111, 5010.0)])]);
+    assert_eq!(state.run.stable_requests, 10);
+}
+
+#[test]
+fn stable_errors_born_while_watched_count() {
+    let mut state = TrafficState::default();
+    let seen = [series("a", "shop", "200", &[(99, 10.0), (101, 20.0)]), series("e", "shop", "503", &[(101, 3.0)])];
+    count(&mut state, &seen);
+    assert_eq!((state.run.stable_requests, state.run.stable_errors), (13, 3));
+}
+
+#[test]
+fn reading_again_counts_nothing_twice_and_a_restart_skips_nothing() {
+    let all = [series("b", "shop-canary", "200", &[(101, 5.0), (102, 9.0), (104, 20.0), (105, 21.0)])];
+    let mut at_once = TrafficState::default();
+    count(&mut at_once, &all);
+    let mut in_parts = TrafficState::default();
+    count(&mut in_parts, &[series("b", "shop-canary", "200", &[(101, 5.0), (102, 9.0)])]);
+    count(&mut in_parts, &[series("b", "shop-canary", "200", &[(101, 5.0), (102, 9.0)])]);
+    count(&mut in_parts, &all);
+    assert_eq!(at_once, in_parts);
+    assert_eq!(at_once.run.canary_requests, 21);
+    // Only what lies wholly after second 103 speaks about the share.
+    assert_eq!(at_once.settled.canary_requests, 1);
+}
+
+#[test]
+fn first_errors_that_are_read_late_count() {
+    let mut state = TrafficState::default();
+    count(&mut state, &[series("a", "shop", "200", &[(99, 10.0), (101, 20.0), (102, 30.0)])]);
+    let seen = [
+        series("a", "shop", "200", &[(102, 30.0), (103, 40.0)]),
+        series("c", "shop-canary", "500", &[(101, 2.0), (102, 3.0), (103, 4.0)]),
+    ];
+    count(&mut state, &seen);
+    assert_eq!((state.run.canary_requests, state.run.canary_errors, state.run.stable_requests), (4, 4, 30));
+    count(&mut state, &seen);
+    assert_eq!(state.run.canary_errors, 4);
+}
+
+#[test]
+fn other_backends_are_not_ours() {
+    let mut state = TrafficState::default();
+    count(&mut state, &[series("z", "shop-canary-two", "200", &[(99, 0.0), (101, 5.0)])]);
+    assert_eq!(state.run.canary_requests, 0);
+}

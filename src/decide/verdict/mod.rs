@@ -1,0 +1,190 @@
+//! What the evidence says: harm, safe, undecided, or no data.
+//!
+//! Owns how the opinions of single signals become one answer: one harm outweighs everything, one that cannot be read
+//! outweighs safe and undecided, and a dry run is only shown. No answer never counts either way. All state is in the
+//! run.
+//!
+//! `counters` reads and counts, `compare` judges canary against stable by `crate::judge`, `threshold`, `query` and
+//! `burn` hold samples against limits, `restarts` needs no metrics, `share` looks whether the traffic follows.
+
+pub(super) mod burn;
+pub(super) mod compare;
+pub(super) mod counters;
+mod query;
+mod restarts;
+mod samples;
+mod share;
+mod threshold;
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use super::measure::Provider;
+use super::snapshot::Snapshot;
+use super::sources::Counts;
+use super::tally::News;
+use crate::api::{Run, Signal, SignalState, Tally, VerdictWord};
+
+pub(super) use counters::{reading, settle};
+
+/// Why the canary must be taken back.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Harm {
+    pub(super) signal: String,
+    pub(super) sentence: String,
+    pub(super) sample_at: Timestamp,
+}
+
+/// Why the evidence cannot be read.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Blind {
+    pub(super) reason: &'static str,
+    pub(super) sentence: String,
+    pub(super) since: Timestamp,
+}
+
+/// What all signals together say.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Assessment {
+    pub(super) word: VerdictWord,
+    pub(super) sentence: String,
+    pub(super) harm: Option<Harm>,
+    pub(super) blind: Option<Blind>,
+    /// The observed share follows the weight; if not, what is awaited.
+    pub(super) share: Result<String, String>,
+    /// The share is off by more than chance allows: what people are told once per wave.
+    pub(super) skewed: Option<String>,
+}
+
+/// What one signal says.
+enum Opinion {
+    Harm(Harm),
+    Safe(String),
+    Undecided(String),
+    Blind(Blind),
+}
+
+/// One counter as far as it was read in this pass.
+struct Stream {
+    counts: Counts,
+    news: News,
+    /// Requests of the whole run and of this wave, after the news.
+    run: Tally,
+    wave: Tally,
+    until: Option<Timestamp>,
+    readable: Result<(), Blind>,
+}
+
+/// Counts what is new and judges every signal of the present wave.
+pub(super) fn assess(snapshot: &Snapshot, provider: &Provider, run: &mut Run) -> Assessment {
+    let mut traffic = counters::traffic(snapshot, provider, run);
+    let mut opinions = Vec::new();
+    for signal in &snapshot.rollout.spec.analysis.signals {
+        let mut state = run.signals.iter().find(|state| state.name == signal.name).cloned().unwrap_or_default();
+        state.name.clone_from(&signal.name);
+        let opinion = judge(snapshot, provider, run, signal, &mut state, &mut traffic);
+        match run.signals.iter_mut().find(|known| known.name == signal.name) {
+            Some(known) => *known = state,
+            None => run.signals.push(state),
+        }
+        opinions.push((signal, opinion));
+    }
+    let (mut word, mut harm, mut blind) = (VerdictWord::Safe, None, None);
+    let mut sentences = Vec::new();
+    for (signal, opinion) in opinions {
+        if signal.dry_run {
+            sentences.push(aside(opinion));
+            continue;
+        }
+        match opinion {
+            Opinion::Harm(found) => harm = harm.or(Some(found)),
+            Opinion::Safe(sentence) => sentences.push(sentence),
+            Opinion::Undecided(sentence) => {
+                word = if word == VerdictWord::NoData { word } else { VerdictWord::Undecided };
+                sentences.push(sentence);
+            }
+            Opinion::Blind(found) => {
+                word = VerdictWord::NoData;
+                blind = blind.or(Some(found));
+            }
+        }
+    }
+    if let Some(harm) = &harm {
+        word = VerdictWord::Harm;
+        sentences = vec![harm.sentence.clone()];
+    } else if let Some(blind) = &blind {
+        sentences = vec![blind.sentence.clone()];
+    }
+    let readable = traffic.as_ref().is_ok_and(|stream| stream.readable.is_ok());
+    let share = share::follows(snapshot, run, readable);
+    let skewed = share::skewed(run);
+    Assessment { word, sentence: sentences.join("; "), harm, blind, share, skewed }
+}
+
+/// A signal on trial: what it would do is said and not done.
+fn aside(opinion: Opinion) -> String {
+    match opinion {
+        Opinion::Harm(harm) => format!("{} (dry run: would take it back)", harm.sentence),
+        Opinion::Safe(sentence) => format!("{sentence} (dry run)"),
+        Opinion::Undecided(sentence) => format!("{sentence} (dry run)"),
+        Opinion::Blind(blind) => format!("{} (dry run)", blind.sentence),
+    }
+}
+
+fn judge(
+    snapshot: &Snapshot,
+    provider: &Provider,
+    run: &Run,
+    signal: &Signal,
+    state: &mut SignalState,
+    traffic: &mut Result<Stream, Blind>,
+) -> Opinion {
+    if let Some(query) = &signal.query {
+        return query::opinion(snapshot, provider, run, state, signal, query);
+    }
+    if let Some(burn) = &signal.burn_rate {
+        return burn::opinion(snapshot, provider, run, state, signal, burn);
+    }
+    if signal.restarts.is_some() {
+        return restarts::opinion(snapshot, run, state, signal);
+    }
+    let counts = match super::queries::counts(snapshot, signal) {
+        Some(Ok(counts)) => counts,
+        Some(Err(unsupported)) => return Opinion::Blind(counters::unsupported(unsupported, run)),
+        None => return Opinion::Undecided(format!("signal {} says nothing that could be judged", signal.name)),
+    };
+    // Signals of one counter count it once; any other signal keeps its own counts.
+    let own;
+    let stream = match traffic {
+        Ok(stream) if stream.counts == counts => stream,
+        Ok(_) | Err(_) => {
+            let mut counted = state.counts.take().unwrap_or_default();
+            own = counters::stream(snapshot, provider, run, counts, &mut counted);
+            state.counts = Some(counted);
+            &own
+        }
+    };
+    let opinion = match signal.error_ratio.as_ref().and_then(|ratio| Some((ratio, ratio.threshold?))) {
+        Some((ratio, threshold)) => threshold::opinion(run, state, signal, ratio.min_requests, threshold, stream),
+        None => compare::opinion(snapshot, run, state, signal, stream),
+    };
+    match (opinion, &stream.readable) {
+        // What was counted before the data went away still stands.
+        (Opinion::Harm(harm), _) => Opinion::Harm(harm),
+        (_, Err(blind)) => Opinion::Blind(blind.clone()),
+        (opinion, Ok(())) => opinion,
+    }
+}
+
+/// When the present wave's weight was decided.
+fn wave_began(run: &Run) -> Timestamp {
+    run.wave.as_ref().map_or(run.step_at, |wave| wave.started_at)
+}
+
+/// The increments of this wave.
+fn of_wave<'a>(news: &'a News, run: &Run) -> impl Iterator<Item = (&'a Timestamp, &'a super::tally::Increment)> {
+    let began = wave_began(run);
+    let increments: &BTreeMap<_, _> = &news.increments;
+    increments.iter().filter(move |(at, _)| **at > began)
+}

@@ -1,0 +1,42 @@
+//! Samples that passed or breached: `consecutive` breaches among the last `of` are harm.
+
+use crate::api::{Signal, SignalState, VerdictWord};
+
+/// Remembers one sample; only as many as can still matter are kept.
+pub(super) fn close(state: &mut SignalState, signal: &Signal, breach: bool) {
+    state.samples.push(if breach { 'x' } else { 'o' });
+    let extra = state.samples.len().saturating_sub(usize::from(signal.window()));
+    state.samples.drain(..extra);
+    state.closed = state.closed.saturating_add(1);
+}
+
+/// Three answers from the closed samples: enough breaches, enough samples with the last one good, or not yet.
+pub(super) fn standing(state: &SignalState, signal: &Signal) -> VerdictWord {
+    let breaches = state.samples.bytes().filter(|sample| *sample == b'x').count();
+    if breaches >= usize::from(signal.consecutive) {
+        VerdictWord::Harm
+    } else if state.closed >= u32::from(signal.consecutive) && state.samples.ends_with('o') {
+        VerdictWord::Safe
+    } else {
+        VerdictWord::Undecided
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn n_of_m_looks_back_over_m() {
+        let signal = Signal { consecutive: 3, of: Some(5), ..Signal::default() };
+        let after = |samples: &str| {
+            let mut state = SignalState::default();
+            samples.chars().for_each(|sample| close(&mut state, &signal, sample == 'x'));
+            standing(&state, &signal)
+        };
+        assert_eq!(after("xoxox"), VerdictWord::Harm);
+        assert_eq!(after("xooxox"), VerdictWord::Undecided);
+        assert_eq!(after("xoo"), VerdictWord::Safe);
+        assert_eq!(after("oo"), VerdictWord::Undecided);
+    }
+}

@@ -1,0 +1,162 @@
+//! Whole rollouts in the toy world, judged by comparison with stable: what people read, and what the evidence does.
+
+use serde_json::json;
+use sluice::api::{Outcome, Phase, Step};
+use sluice::judge::{Judge, Policy};
+
+use crate::scenarios::{adopted_with, play};
+use crate::world::{Behaviour, World, comparing};
+
+fn errors() -> sluice::api::RolloutSpec {
+    comparing(json!([{"name": "errors", "errorRatio": {}}]))
+}
+
+fn run(world: &World) -> &sluice::api::Run {
+    world.status.run.as_ref().unwrap()
+}
+
+#[test]
+fn a_good_version_gathers_its_evidence() {
+    let (mut world, mut transcript) = adopted_with(errors());
+    world.apply("v2");
+    play(&mut world, 90, &mut transcript);
+    assert_eq!(world.status.phase, Phase::Promoted, "{transcript}");
+    insta::assert_snapshot!(transcript);
+}
+
+#[test]
+fn a_regression_below_any_threshold_is_found() {
+    let (mut world, mut transcript) = adopted_with(errors());
+    world.behave("v1", Behaviour { errors: 0.001, ..Behaviour::default() });
+    world.behave("v2", Behaviour { errors: 0.01, ..Behaviour::default() });
+    world.rate = 1000.0;
+    play(&mut world, 30, &mut transcript);
+    world.apply("v2");
+    play(&mut world, 90, &mut transcript);
+    assert_eq!(run(&world).outcome, Some(Outcome::RolledBack), "{transcript}");
+    assert_eq!(run(&world).max_weight, 10, "{transcript}");
+    insta::assert_snapshot!(transcript);
+}
+
+#[test]
+fn an_outage_of_both_versions_is_nobodys_fault() {
+    let (mut world, mut transcript) = adopted_with(errors());
+    world.apply("v2");
+    play(&mut world, 8, &mut transcript);
+    assert!(world.share() > 0.0);
+    for version in ["v1", "v2"] {
+        world.behave(version, Behaviour { errors: 0.4, ..Behaviour::default() });
+    }
+    play(&mut world, 20, &mut transcript);
+    assert_eq!(run(&world).outcome, None, "{transcript}");
+    for version in ["v1", "v2"] {
+        world.behave(version, Behaviour::default());
+    }
+    play(&mut world, 300, &mut transcript);
+    assert_eq!(world.status.phase, Phase::Promoted, "{transcript}");
+}
+
+#[test]
+fn slow_requests_are_compared_too() {
+    let spec = comparing(json!([
+        {"name": "errors", "errorRatio": {}},
+        {"name": "slow", "latency": {"over": "300ms"}},
+    ]));
+    let (mut world, mut transcript) = adopted_with(spec);
+    world.behave("v2", Behaviour { slow: 0.2, ..Behaviour::default() });
+    world.apply("v2");
+    play(&mut world, 60, &mut transcript);
+    assert_eq!(run(&world).outcome, Some(Outcome::RolledBack), "{transcript}");
+    assert_eq!(run(&world).signal.as_deref(), Some("slow"), "{transcript}");
+}
+
+#[test]
+fn a_threshold_that_is_no_bucket_names_the_edges() {
+    let spec = comparing(json!([{"name": "slow", "latency": {"over": "250ms"}}]));
+    let (mut world, mut transcript) = adopted_with(spec);
+    world.apply("v2");
+    play(&mut world, 20, &mut transcript);
+    assert_eq!(world.status.phase, Phase::Stalled, "{transcript}");
+    assert!(world.status.message.contains("known edges: 300ms"), "{}", world.status.message);
+    assert_eq!(world.share(), 0.0);
+}
+
+#[test]
+fn a_dry_run_is_shown_and_never_acts() {
+    let spec = comparing(json!([
+        {"name": "queue", "query": {"promql": "max(queue)", "max": "10"}},
+        {"name": "errors", "errorRatio": {}, "dryRun": true},
+    ]));
+    let (mut world, mut transcript) = adopted_with(spec);
+    world.behave("v2", Behaviour { errors: 0.3, ..Behaviour::default() });
+    world.apply("v2");
+    play(&mut world, 120, &mut transcript);
+    assert_eq!(run(&world).outcome, Some(Outcome::Promoted), "{transcript}");
+    assert!(transcript.contains("(dry run: would take it back)"), "{transcript}");
+}
+
+#[test]
+fn without_traffic_nothing_starts_and_the_question_is_shown() {
+    let (mut world, mut transcript) = adopted_with(errors());
+    world.rate = 0.0;
+    play(&mut world, 400, &mut transcript);
+    world.apply("v2");
+    play(&mut world, 30, &mut transcript);
+    assert_eq!(world.status.phase, Phase::Preflight, "{transcript}");
+    assert!(world.status.message.contains("traefik_service_requests_total{"), "{}", world.status.message);
+    assert!(!world.has_canary());
+    world.rate = 200.0;
+    play(&mut world, 20, &mut transcript);
+    assert!(world.share() > 0.0, "{transcript}");
+}
+
+#[test]
+fn a_quiet_service_holds_and_says_how_long_it_takes() {
+    let mut spec = errors();
+    spec.waves[0].max_bake = Some("60s".parse().unwrap());
+    let (mut world, mut transcript) = adopted_with(spec);
+    world.rate = 20.0;
+    play(&mut world, 320, &mut transcript);
+    world.apply("v2");
+    play(&mut world, 100, &mut transcript);
+    let planned = world.events.iter().find(|event| event.starts_with("Planned")).unwrap();
+    assert!(planned.contains("evidence does not come within maxBake 1m; a weight of 20% would do"), "{planned}");
+    assert_eq!((world.status.phase, run(&world).outcome), (Phase::Held, None), "{transcript}");
+    assert!(world.status.message.contains("safe at about"), "{}", world.status.message);
+}
+
+#[test]
+fn another_template_in_between_washes_nothing_off() {
+    let (mut world, mut transcript) = adopted_with(errors());
+    world.behave("v2", Behaviour { errors: 0.03, ..Behaviour::default() });
+    world.apply("v2");
+    for _ in 0..60 {
+        if world.status.run.as_ref().is_some_and(|run| run.step == Step::Baking) {
+            break;
+        }
+        play(&mut world, 1, &mut transcript);
+    }
+    let harm = |world: &World| {
+        let state = run(world).signals.iter().find(|state| state.name == "errors").unwrap();
+        Judge::new(Policy::default()).unwrap().capital(&state.evidence.unwrap()).harm
+    };
+    for _ in 0..30 {
+        if harm(&world) >= 3.0 {
+            break;
+        }
+        play(&mut world, 1, &mut transcript);
+    }
+    assert!(harm(&world) >= 3.0, "{transcript}");
+    let before = harm(&world);
+    assert_eq!(run(&world).outcome, None);
+    world.apply("v3");
+    play(&mut world, 25, &mut transcript);
+    assert_eq!(run(&world).revision, World::digest("v3"), "{transcript}");
+    assert!(harm(&world) < 1.1, "v3 has a record of its own");
+    world.apply("v2");
+    play(&mut world, 18, &mut transcript);
+    assert_eq!(run(&world).revision, World::digest("v2"), "{transcript}");
+    assert!(harm(&world) >= before * 0.99 || run(&world).outcome.is_some(), "{} after {before}", harm(&world));
+    let size: usize = world.status.kept.iter().map(|kept| serde_json::to_string(kept).unwrap().len()).sum();
+    assert!(size < 2_048, "{size}");
+}
