@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::controller::{Context, reconcile, retry, sweep};
+use crate::observe::OwnSecrets;
 use crate::prometheus::Poller;
 use crate::record::metrics;
 use crate::server::{Admin, serve};
@@ -30,6 +31,8 @@ pub struct Options {
     pub listen: SocketAddr,
     /// The name of this process in events.
     pub reporter: String,
+    /// Where the Secrets of MetricsProviders are; without it the namespace of the cluster configuration.
+    pub namespace: Option<String>,
 }
 
 /// Runs the operator until it is told to stop.
@@ -38,6 +41,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         Config::infer().await.context("no cluster: neither in-cluster configuration nor a kubeconfig was found")?;
     // The reconcile is the retry: kube's own would hold one call for minutes.
     config.default_retry = false;
+    let own_namespace = options.namespace.unwrap_or_else(|| config.default_namespace.clone());
     let client = Client::try_from(config).context("the cluster's address or credentials cannot be used")?;
     let (stop_sender, stop) = watch::channel(false);
     let freshness = Freshness::default();
@@ -46,7 +50,9 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
 
     let (registry, own) = metrics::registry(stores.rollouts.clone(), freshness.clone());
     let (poll_wake, mut poll_inbox) = mpsc::channel(QUEUE);
-    let poller = Poller::new(poll_wake, Arc::new(own.clone())).context("the client for Prometheus cannot be made")?;
+    let secrets = Arc::new(OwnSecrets::new(&client, own_namespace));
+    let poller = Poller::new(poll_wake, Arc::new(own.clone()), secrets);
+    let poller = poller.context("the client for Prometheus cannot be made")?;
     let context = Arc::new(Context::new(client, stores.clone(), poller.clone(), own, options.reporter.clone()));
 
     let mut tasks: JoinSet<(&'static str, anyhow::Result<()>)> = JoinSet::new();

@@ -42,6 +42,9 @@ struct RunArgs {
     /// The name of this process in events; usually the pod's name.
     #[arg(long, env = "SLUICE_POD_NAME", default_value = "sluice")]
     pod_name: String,
+    /// The operator's own namespace: where the Secrets of MetricsProviders are. Default: where it runs.
+    #[arg(long, env = "SLUICE_NAMESPACE", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    namespace: Option<String>,
 }
 
 /// How logs are written.
@@ -65,10 +68,10 @@ impl Cli {
 
 fn run(args: RunArgs) -> anyhow::Result<()> {
     telemetry::start(&args.log_level, args.log_format)?;
-    let RunArgs { listen, log_level, log_format, pod_name } = args;
+    let RunArgs { listen, log_level, log_format, pod_name, namespace } = args;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), %listen, log_level, ?log_format, pod_name, "sluice starts");
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().worker_threads(2).build()?;
-    runtime.block_on(app::run(app::Options { listen, reporter: pod_name }))
+    runtime.block_on(app::run(app::Options { listen, reporter: pod_name, namespace }))
 }
 
 fn write_crds(dir: Option<PathBuf>) -> anyhow::Result<()> {

@@ -19,7 +19,10 @@ mod units;
 
 pub use conditions::{Condition, ConditionStatus, ConditionType, merge_conditions};
 pub use evidence::{Cursors, KeptEvidence, OpenPoll, SignalState, Tally, TrafficState, WaveForecast};
-pub use provider::{MetricsProvider, MetricsProviderSpec};
+pub use provider::{
+    BasicAuth, BearerAuth, CertificateAuthority, CertificateRef, ClientCertificate, MetricsProvider,
+    MetricsProviderSpec, ProviderAuth, ProviderHeader, ProviderTls, SecretRef, TokenRef,
+};
 pub use release::{Exposure, Outcome, Release, ReleaseSpec, ReleaseStatus, Times, Trigger};
 pub use rework::{ReworkEvent, ReworkEventSpec, ReworkKind};
 pub use rollout::{

@@ -21,6 +21,46 @@ pub struct Provider {
     pub scrape_interval: Duration,
     /// How long one query may take.
     pub timeout: Duration,
+    /// How it lets us in.
+    pub access: Access,
+}
+
+/// How a server lets us in. Names where Secrets are and never holds a value of one: this is compared, hashed, printed.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize)]
+pub struct Access {
+    /// What is sent as `Authorization`.
+    pub credential: Option<Credential>,
+    /// Whether the credential may go over `http://`.
+    pub allow_plain_http: bool,
+    /// The authorities that are trusted; none means those of the operator's image.
+    pub ca: Option<SecretKey>,
+    /// The Secret with the client certificate (`tls.crt`, `tls.key`).
+    pub client_certificate: Option<String>,
+    /// Headers by name; no secrets.
+    pub headers: Vec<(String, String)>,
+}
+
+/// One credential, by reference.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub enum Credential {
+    /// A token.
+    Bearer(SecretKey),
+    /// A user name and a password.
+    Basic {
+        /// Where the user name is.
+        username: SecretKey,
+        /// Where the password is.
+        password: SecretKey,
+    },
+}
+
+/// One key of a Secret in the operator's own namespace.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct SecretKey {
+    /// Name of the Secret.
+    pub secret: String,
+    /// The key in it.
+    pub key: String,
 }
 
 /// One question.
@@ -83,6 +123,8 @@ pub enum FailureClass {
     Unreachable,
     /// The server answered with an HTTP status that is not a result (redirects included: none is followed).
     HttpStatus,
+    /// A Secret that the provider names is not there or cannot be used.
+    Credentials,
     /// The server refused the query (bad PromQL, too many samples, …).
     BadQuery,
     /// The answer is no Prometheus answer.
@@ -103,10 +145,11 @@ pub enum FailureClass {
 
 impl FailureClass {
     /// Every class, so that metrics can start at 0.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Timeout,
         Self::Unreachable,
         Self::HttpStatus,
+        Self::Credentials,
         Self::BadQuery,
         Self::Malformed,
         Self::TooLarge,
@@ -123,6 +166,7 @@ impl FailureClass {
             Self::Timeout => "QueryTimeout",
             Self::Unreachable => "PrometheusUnreachable",
             Self::HttpStatus => "QueryHttpStatus",
+            Self::Credentials => "CredentialsUnusable",
             Self::BadQuery => "QueryRefused",
             Self::Malformed => "AnswerMalformed",
             Self::TooLarge => "AnswerTooLarge",

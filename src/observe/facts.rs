@@ -3,7 +3,8 @@
 use kube::{Resource, ResourceExt};
 use serde_json::Value;
 
-use crate::api::names;
+use crate::api::{BasicAuth, BearerAuth, MetricsProvider, ProviderAuth, names};
+use crate::decide::measure::{Access, Credential, Provider, SecretKey};
 use crate::decide::snapshot::{
     BackendFacts, CanaryFacts, ParentFacts, PodFacts, ReplicaSetFacts, RouteFacts, RuleFacts, ServiceFacts, Workload,
 };
@@ -118,6 +119,38 @@ pub(super) fn route(view: &HttpRouteView) -> RouteFacts {
     }
 }
 
+/// Whom to ask and how it lets us in; the Secrets themselves are not looked at.
+pub(super) fn provider(object: &MetricsProvider) -> Provider {
+    let spec = &object.spec;
+    let key = |secret: &str, key: &str| SecretKey { secret: secret.to_owned(), key: key.to_owned() };
+    let credential = spec.auth.as_ref().and_then(|auth| match auth {
+        ProviderAuth { bearer: Some(BearerAuth { secret_ref }), .. } => {
+            Some(Credential::Bearer(key(&secret_ref.name, &secret_ref.key)))
+        }
+        ProviderAuth { basic: Some(BasicAuth { secret_ref, username_key, password_key }), .. } => {
+            let (username, password) = (key(&secret_ref.name, username_key), key(&secret_ref.name, password_key));
+            Some(Credential::Basic { username, password })
+        }
+        ProviderAuth { bearer: None, basic: None, .. } => None,
+    });
+    let tls = spec.tls.as_ref();
+    Provider {
+        name: object.name_any(),
+        address: spec.address.trim_end_matches('/').to_owned(),
+        scrape_interval: spec.scrape_interval,
+        timeout: spec.timeout,
+        access: Access {
+            credential,
+            allow_plain_http: spec.auth.as_ref().is_some_and(|auth| auth.allow_plain_http),
+            ca: tls.and_then(|tls| tls.ca.as_ref()).map(|ca| key(&ca.secret_ref.name, &ca.secret_ref.key)),
+            client_certificate: tls
+                .and_then(|tls| tls.client_certificate.as_ref())
+                .map(|certificate| certificate.secret_ref.name.clone()),
+            headers: spec.headers.iter().map(|header| (header.name.clone(), header.value.clone())).collect(),
+        },
+    }
+}
+
 fn backend(raw: &Value, namespace: &str) -> BackendFacts {
     let text = |key: &str| raw.get(key).and_then(Value::as_str);
     let service = text("kind").unwrap_or("Service") == "Service" && text("group").unwrap_or("").is_empty();
@@ -144,5 +177,52 @@ fn parent(view: &RouteParentView) -> ParentFacts {
             .map(|c| c.observed_generation)
             .min()
             .unwrap_or(0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn of(spec: Value) -> Provider {
+        let object = json!({"apiVersion": "sluice.dev/v1alpha1", "kind": "MetricsProvider",
+            "metadata": {"name": "cluster"}, "spec": spec});
+        provider(&serde_json::from_value(object).unwrap())
+    }
+
+    fn key(secret: &str, key: &str) -> SecretKey {
+        SecretKey { secret: secret.to_owned(), key: key.to_owned() }
+    }
+
+    #[test]
+    fn a_provider_without_access_is_asked_as_it_is() {
+        let provider = of(json!({"address": "http://prometheus:9090/"}));
+        assert_eq!((provider.address.as_str(), provider.access), ("http://prometheus:9090", Access::default()));
+    }
+
+    #[test]
+    fn keys_of_secrets_have_the_usual_names() {
+        let provider = of(json!({
+            "address": "https://prometheus",
+            "auth": {"bearer": {"secretRef": {"name": "reader"}}},
+            "tls": {"ca": {"secretRef": {"name": "trust"}}, "clientCertificate": {"secretRef": {"name": "us"}}},
+            "headers": [{"name": "X-Scope-OrgID", "value": "team-a"}],
+        }));
+        assert_eq!(
+            provider.access,
+            Access {
+                credential: Some(Credential::Bearer(key("reader", "token"))),
+                allow_plain_http: false,
+                ca: Some(key("trust", "ca.crt")),
+                client_certificate: Some("us".to_owned()),
+                headers: vec![("X-Scope-OrgID".to_owned(), "team-a".to_owned())],
+            }
+        );
+        let auth = json!({"basic": {"secretRef": {"name": "reader"}, "passwordKey": "pw"}, "allowPlainHttp": true});
+        let access = of(json!({"address": "http://prometheus", "auth": auth})).access;
+        let basic = Credential::Basic { username: key("reader", "username"), password: key("reader", "pw") };
+        assert_eq!((access.credential, access.allow_plain_http), (Some(basic), true));
     }
 }

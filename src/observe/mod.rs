@@ -4,6 +4,7 @@
 //! whole pod template is needed. Reads only; the answers of Prometheus are those the poller has.
 
 mod facts;
+mod secrets;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,13 +19,15 @@ use serde_json::Value;
 
 use crate::api::{Outcome, Rollout, RolloutSpec, Run, Step, names};
 use crate::clock;
-use crate::decide::measure::{Provider, Reading};
+use crate::decide::measure::Reading;
 use crate::decide::snapshot::{GateProof, PodFacts, ReleaseFacts, RolloutFacts, Snapshot};
 use crate::watch::Stores;
 use crate::watch::views::{PodView, ServiceView};
 
 /// Pods of stable that are compared with the canary's.
 const MOST_PODS: u32 = 500;
+
+pub use secrets::OwnSecrets;
 
 /// What this process itself remembers of a Rollout; all of it may be lost without harm.
 #[derive(Debug, Clone, Default)]
@@ -148,12 +151,10 @@ pub async fn observe(
         canary_pods: pods.map(|pod| facts::pod(pod)).collect(),
         stable_pods,
         canary_endpoints: endpoints.map(|slice| facts::ready(slice)).fold(0, u32::saturating_add),
-        provider: stores.providers.get(&ObjectRef::new(&spec.analysis.provider_ref.name)).map(|provider| Provider {
-            name: provider.name_any(),
-            address: provider.spec.address.trim_end_matches('/').to_owned(),
-            scrape_interval: provider.spec.scrape_interval,
-            timeout: provider.spec.timeout,
-        }),
+        provider: stores
+            .providers
+            .get(&ObjectRef::new(&spec.analysis.provider_ref.name))
+            .map(|provider| facts::provider(&provider)),
         readings,
         template,
         stable_template,

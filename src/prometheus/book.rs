@@ -53,6 +53,8 @@ struct Entry<K> {
     under_way: Option<Timestamp>,
     /// When the last try that was answered began.
     answered: Option<Instant>,
+    /// How much later than others it is asked.
+    jitter: Span,
     /// Somebody needs older samples than were read: do not wait for the next turn.
     urgent: bool,
 }
@@ -88,7 +90,7 @@ impl<K: Clone + Eq + Hash> Book<K> {
             let last_id = &mut self.last_id;
             let entry = self.entries.entry(question.clone()).or_insert_with(|| {
                 *last_id = last_id.saturating_add(1);
-                Entry::new(*last_id, question.provider.scrape_interval)
+                Entry::new(*last_id, question)
             });
             entry.askers.insert(key.clone(), *need);
             entry.trim();
@@ -188,7 +190,8 @@ impl<K: Clone + Eq + Hash> Book<K> {
 }
 
 impl<K> Entry<K> {
-    fn new(id: u64, scrape_interval: Duration) -> Self {
+    fn new(id: u64, question: &Question) -> Self {
+        let scrape_interval = question.provider.scrape_interval;
         Self {
             id,
             askers: HashMap::new(),
@@ -198,6 +201,7 @@ impl<K> Entry<K> {
             tried: None,
             under_way: None,
             answered: None,
+            jitter: schedule::jitter(question, scrape_interval),
             urgent: false,
         }
     }
@@ -219,8 +223,10 @@ impl<K> Entry<K> {
         let every = self.askers.values().map(|need| need.every).min().unwrap_or_default();
         let wait = match (&question.ask, &self.failure) {
             (Ask::Counter(_) | Ask::Value(_), _) if self.urgent => schedule::least(scrape_interval),
-            (Ask::Counter(_), None) => schedule::aligned(tried.wall, self.history.newest(), every, scrape_interval),
-            (Ask::Counter(_), Some(_)) | (Ask::Value(_), _) => schedule::plain(every, scrape_interval),
+            (Ask::Counter(_), None) => {
+                schedule::aligned(tried.wall, self.history.newest(), every, scrape_interval, self.jitter)
+            }
+            (Ask::Counter(_), Some(_)) | (Ask::Value(_), _) => schedule::plain(every, scrape_interval, self.jitter),
         };
         // Beyond what the clock can express is never; a day is as good.
         tried.mono.checked_add(wait).or_else(|| tried.mono.checked_add(Span::from_secs(86_400)))

@@ -1,17 +1,19 @@
 //! Asks one question of one server and waits for the answer.
 //!
-//! Owns the HTTP side: POST, no redirects, one deadline for the whole exchange, a bound on the body, and the class of
-//! every error. Must not retry (the schedule does) and must not put an address or an answer into a message: either
-//! may hold a password.
+//! Owns the HTTP side: POST, one deadline for the whole exchange, a bound on the body, and the class of every error.
+//! Must not retry (the schedule does; only a credential that was rotated is tried at once) and must not put an address
+//! or an answer into a message: either may hold a password.
 
 use std::error::Error;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration as Span;
 
 use prometheus_http_query::Client as Api;
-use reqwest::redirect::Policy;
 
+use super::access::{Admission, Keyring};
 use super::decode::{self, Refusal};
+use super::secrets::{Pace, SecretSource};
 use crate::clock;
 use crate::decide::measure::{Ask, FailureClass, Provider, Sample, Series};
 
@@ -47,79 +49,105 @@ pub(super) struct Outcome {
     pub(super) took: Span,
 }
 
-/// A pool of connections to any number of servers.
-#[derive(Debug, Clone)]
+/// The end of one exchange that is no answer.
+enum Fault {
+    /// The server does not take the credentials, or wants some: HTTP status 401 or 403.
+    Unwelcome(u16),
+    Other(Refusal),
+}
+
+impl From<Refusal> for Fault {
+    fn from(refusal: Refusal) -> Self {
+        Self::Other(refusal)
+    }
+}
+
+/// Connections to any number of servers, and what lets us in there.
+#[derive(Clone)]
 pub(super) struct Client {
-    http: reqwest::Client,
+    keyring: Arc<Keyring>,
 }
 
 impl Client {
     /// Needs a TLS provider installed in the process.
-    pub(super) fn new() -> Result<Self, ClientError> {
-        if rustls::crypto::CryptoProvider::get_default().is_none() {
-            return Err(ClientError::NoTlsProvider);
-        }
-        let builder = || {
-            reqwest::Client::builder()
-                .user_agent(concat!("sluice/", env!("CARGO_PKG_VERSION")))
-                .redirect(Policy::none())
-                .retry(reqwest::retry::never())
-        };
-        let http = match builder().build() {
-            Ok(http) => http,
-            Err(error) => {
-                // An image without CA certificates can still ask over http.
-                tracing::warn!(error = %error, "no system certificates: https metrics providers will not be trusted");
-                builder().tls_certs_only([]).build().map_err(ClientError::Build)?
-            }
-        };
-        Ok(Self { http })
+    pub(super) fn new(secrets: Arc<dyn SecretSource>) -> Result<Self, ClientError> {
+        Ok(Self::with(Keyring::new(secrets, Pace::default())?))
+    }
+
+    /// Lets this keyring open the doors.
+    pub(super) fn with(keyring: Keyring) -> Self {
+        Self { keyring: Arc::new(keyring) }
     }
 
     /// Asks once. A counter is read `window` seconds back.
     pub(super) async fn ask(&self, provider: &Provider, ask: &Ask, window: u64) -> Outcome {
         let began = clock::instant();
-        let answer = match tokio::time::timeout(provider.timeout.std(), self.exchange(provider, ask, window)).await {
-            Ok(answer) => answer,
-            Err(_) => Err((FailureClass::Timeout, format!("no answer within {}", provider.timeout))),
-        };
+        let answer = self.answer(provider, ask, window).await;
         Outcome { answer, took: began.elapsed() }
     }
 
-    async fn exchange(&self, provider: &Provider, ask: &Ask, window: u64) -> Result<Answer, Refusal> {
-        let unusable = || (FailureClass::Unreachable, "the address is not a usable http or https URL".to_owned());
-        let address = provider.address.trim_end_matches('/');
-        if !address.starts_with("http://") && !address.starts_with("https://") {
-            return Err(unusable());
+    async fn answer(&self, provider: &Provider, ask: &Ask, window: u64) -> Result<Answer, Refusal> {
+        let admission = self.keyring.admit(provider).await?;
+        let mut answer = exchange(&admission, provider, ask, window).await;
+        if let Err(Fault::Unwelcome(_)) = answer
+            && let Some(renewed) = self.keyring.renew(provider, &admission).await?
+        {
+            answer = exchange(&renewed, provider, ask, window).await;
         }
-        let api = Api::from(self.http.clone(), address).map_err(|_| unusable())?;
-        let promql = match ask {
-            Ask::Counter(selector) => format!("{selector}[{window}s]"),
-            Ask::Value(query) => query.clone(),
-        };
-        // The server gives up when we do, and does not go on computing for nobody.
-        let sent = api.query(promql).timeout(provider.timeout.as_millis()).post_raw().await;
-        let response = sent.map_err(|error| {
-            let source = if let prometheus_http_query::Error::Client(error) = &error { error.inner() } else { None };
-            source.map_or_else(unusable, broken)
-        })?;
-        let status = response.status();
-        if status.is_redirection() {
-            let text = format!("HTTP status {}; redirects are not followed", status.as_u16());
-            return Err((FailureClass::HttpStatus, text));
-        }
-        let body = read(response).await;
-        if !status.is_success() {
-            let explained = body.ok().and_then(|body| decode::refusal(&body));
-            return Err(
-                explained.unwrap_or_else(|| (FailureClass::HttpStatus, format!("HTTP status {}", status.as_u16())))
-            );
-        }
-        let body = body?;
-        match ask {
-            Ask::Counter(_) => decode::counters(&body).map(Answer::Counters),
-            Ask::Value(_) => decode::value(&body).map(Answer::Value),
-        }
+        answer.map_err(|fault| match fault {
+            Fault::Unwelcome(status) => self.keyring.refused(status, &provider.access),
+            Fault::Other(refusal) => refusal,
+        })
+    }
+}
+
+/// One question and its answer within the provider's time.
+async fn exchange(admission: &Admission, provider: &Provider, ask: &Ask, window: u64) -> Result<Answer, Fault> {
+    match tokio::time::timeout(provider.timeout.std(), converse(admission, provider, ask, window)).await {
+        Ok(answer) => answer,
+        Err(_) => Err(Fault::Other((FailureClass::Timeout, format!("no answer within {}", provider.timeout)))),
+    }
+}
+
+async fn converse(admission: &Admission, provider: &Provider, ask: &Ask, window: u64) -> Result<Answer, Fault> {
+    let unusable = || (FailureClass::Unreachable, "the address is not a usable http or https URL".to_owned());
+    let address = provider.address.trim_end_matches('/');
+    if !address.starts_with("http://") && !address.starts_with("https://") {
+        return Err(unusable().into());
+    }
+    let api = Api::from(admission.http.clone(), address).map_err(|_| unusable())?;
+    let promql = match ask {
+        Ask::Counter(selector) => format!("{selector}[{window}s]"),
+        Ask::Value(query) => query.clone(),
+    };
+    // The server gives up when we do, and does not go on computing for nobody.
+    let mut query = api.query(promql).timeout(provider.timeout.as_millis());
+    for (name, value) in &admission.headers {
+        query = query.header(name, value.clone());
+    }
+    let sent = query.post_raw().await;
+    let response = sent.map_err(|error| {
+        let source = if let prometheus_http_query::Error::Client(error) = &error { error.inner() } else { None };
+        source.map_or_else(unusable, broken)
+    })?;
+    let status = response.status();
+    if status.is_redirection() {
+        let text = format!("HTTP status {}; redirects are not followed", status.as_u16());
+        return Err((FailureClass::HttpStatus, text).into());
+    }
+    if matches!(status.as_u16(), 401 | 403) {
+        return Err(Fault::Unwelcome(status.as_u16()));
+    }
+    let body = read(response).await;
+    if !status.is_success() {
+        let explained = body.ok().and_then(|body| decode::refusal(&body));
+        let unexplained = || (FailureClass::HttpStatus, format!("HTTP status {}", status.as_u16()));
+        return Err(explained.unwrap_or_else(unexplained).into());
+    }
+    let body = body?;
+    match ask {
+        Ask::Counter(_) => Ok(Answer::Counters(decode::counters(&body)?)),
+        Ask::Value(_) => Ok(Answer::Value(decode::value(&body)?)),
     }
 }
 
@@ -175,15 +203,27 @@ fn cause(error: &reqwest::Error) -> Option<String> {
 }
 
 fn tls_words(error: &rustls::Error) -> &'static str {
-    use rustls::CertificateError as Fault;
-    let rustls::Error::InvalidCertificate(fault) = error else {
+    use rustls::{AlertDescription as Alert, CertificateError as Flaw};
+    if let rustls::Error::AlertReceived(alert) = error {
+        return if matches!(alert, Alert::CertificateRequired) {
+            "it wants a client certificate"
+        } else if matches!(
+            alert,
+            Alert::BadCertificate | Alert::CertificateExpired | Alert::CertificateUnknown | Alert::UnknownCA
+        ) {
+            "it does not take the client certificate"
+        } else {
+            "the TLS handshake failed"
+        };
+    }
+    let rustls::Error::InvalidCertificate(flaw) = error else {
         return "the TLS handshake failed";
     };
-    if matches!(fault, Fault::UnknownIssuer) {
+    if matches!(flaw, Flaw::UnknownIssuer) {
         "its certificate is signed by an unknown authority"
-    } else if matches!(fault, Fault::Expired | Fault::ExpiredContext { .. }) {
+    } else if matches!(flaw, Flaw::Expired | Flaw::ExpiredContext { .. }) {
         "its certificate has expired"
-    } else if matches!(fault, Fault::NotValidForName | Fault::NotValidForNameContext { .. }) {
+    } else if matches!(flaw, Flaw::NotValidForName | Flaw::NotValidForNameContext { .. }) {
         "its certificate is for another name"
     } else {
         "its certificate is not valid"

@@ -1,8 +1,9 @@
 //! Asks Prometheus-compatible servers and keeps what they answered.
 //!
-//! Owns the queries' transport, decoding, pace and the samples that are kept between answers. Must not decide
-//! anything: an answer, or the class of the failure, is handed on as data (`decide::measure`).
+//! Owns the queries' transport, what lets them in, decoding, pace and the samples that are kept between answers. Must
+//! not decide anything: an answer, or the class of the failure, is handed on as data (`decide::measure`).
 
+mod access;
 mod book;
 mod client;
 mod decode;
@@ -10,7 +11,11 @@ mod history;
 mod poller;
 mod schedule;
 #[cfg(test)]
+mod scripted_secrets;
+#[cfg(test)]
 mod scripted_server;
+mod secrets;
 
 pub use client::ClientError;
 pub use poller::{Poller, QueryObserver, RolloutKey};
+pub use secrets::{Hidden, SecretData, SecretFault, SecretSource};

@@ -15,6 +15,7 @@ use tokio::task::{Id, JoinSet};
 use super::book::{Book, Job};
 use super::client::{Client, ClientError, Outcome};
 use super::schedule::{self, Moment};
+use super::secrets::SecretSource;
 use crate::api::Rollout;
 use crate::clock;
 use crate::decide::measure::{FailureClass, Measurement, Provider, Reading};
@@ -57,8 +58,12 @@ struct Done {
 
 impl Poller {
     /// A poller that asks nothing until it `run`s; fails if the process has no TLS provider.
-    pub fn new(wake: Sender<RolloutKey>, observer: Arc<dyn QueryObserver>) -> Result<Self, ClientError> {
-        let client = Client::new()?;
+    pub fn new(
+        wake: Sender<RolloutKey>,
+        observer: Arc<dyn QueryObserver>,
+        secrets: Arc<dyn SecretSource>,
+    ) -> Result<Self, ClientError> {
+        let client = Client::new(secrets)?;
         let shared = Shared { book: Mutex::new(Book::new()), changed: Notify::new(), client, wake, observer };
         Ok(Self { shared: Arc::new(shared) })
     }

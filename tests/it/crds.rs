@@ -3,7 +3,7 @@
 use kube::CustomResourceExt;
 use kube::core::cel::{validate_cel, validate_cel_update};
 use serde_json::{Value, json};
-use sluice::api::{Rollout, RolloutSpec};
+use sluice::api::{MetricsProvider, MetricsProviderSpec, Rollout, RolloutSpec};
 use sluice::crds;
 
 /// `kubectl apply` keeps a copy in an annotation, which may have 262,144 bytes; the project allows itself less.
@@ -140,4 +140,69 @@ fn units_are_refused_by_name() {
     bad["waves"][0]["bake"] = json!("ten minutes");
     let error = serde_json::from_value::<RolloutSpec>(bad).unwrap_err().to_string();
     assert!(error.contains("\"ten minutes\" is not a duration"), "{error}");
+}
+
+/// What the rules of the schema say of a MetricsProvider with these fields.
+fn provider_verdict(address: &str, fields: &Value) -> String {
+    let mut spec = fields.clone();
+    spec["address"] = json!(address);
+    let spec: MetricsProviderSpec = serde_json::from_value(spec).unwrap();
+    let verdict = validate_cel(&MetricsProvider::new("cluster", spec));
+    verdict.map_or_else(|errors| format!("{errors:?}"), |()| String::new())
+}
+
+#[test]
+fn access_to_a_provider_is_safe_or_refused() {
+    let secret = json!({"secretRef": {"name": "reader"}});
+    let bearer = json!({"bearer": secret});
+    let header = |name: &str| json!({"headers": [{"name": name, "value": "team-a"}]});
+    let (http, https) = ("http://prometheus:9090", "https://prometheus");
+    for (address, fields) in [
+        (http, json!({})),
+        (http, header("X-Scope-OrgID")),
+        (http, json!({"auth": {"bearer": secret, "allowPlainHttp": true}})),
+        (https, json!({"auth": bearer, "tls": {"ca": secret, "clientCertificate": secret}})),
+        (https, json!({"auth": {"basic": secret}, "tls": {"clientCertificate": secret}})),
+        ("https://prometheus/a/path@with?sign=@", json!({})),
+    ] {
+        assert_eq!(provider_verdict(address, &fields), "", "{address} {fields}");
+    }
+    let twice = json!({"headers": [{"name": "X-Tenant", "value": "a"}, {"name": "x-tenant", "value": "b"}]});
+    for (address, fields, expected) in [
+        ("ftp://prometheus", json!({}), "must start with http"),
+        ("https://user:word@prometheus", json!({}), "must not hold a user or a password"),
+        (https, json!({"auth": {}}), "exactly one of bearer and basic"),
+        (https, json!({"auth": {"bearer": secret, "basic": secret}}), "exactly one of bearer and basic"),
+        (http, json!({"auth": bearer}), "allowPlainHttp"),
+        (http, json!({"tls": {"ca": secret}}), "tls: the address must start with https://"),
+        (https, json!({"tls": {}}), "tls: give ca, clientCertificate or both"),
+        (https, twice, "each name may be used once"),
+        (https, header("Authorization"), "cannot be set here"),
+        (https, header("HOST"), "cannot be set here"),
+        (https, header("cookie"), "cannot be set here"),
+        (https, header("Content-Length"), "cannot be set here"),
+        (https, header("proxy-authorization"), "cannot be set here"),
+        (https, header("Transfer-Encoding"), "cannot be set here"),
+    ] {
+        let said = provider_verdict(address, &fields);
+        assert!(said.contains(expected), "{address} {fields}: {said:?} does not say {expected:?}");
+    }
+}
+
+#[test]
+fn keys_of_a_providers_secrets_have_defaults() {
+    let schema = serde_json::to_value(MetricsProvider::crd()).unwrap();
+    let spec = &schema["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"];
+    let default = |pointer: &str| spec.pointer(pointer).and_then(|field| field["default"].as_str()).map(str::to_owned);
+    let auth = "/auth/properties";
+    for (pointer, expected) in [
+        (format!("{auth}/bearer/properties/secretRef/properties/key"), "token"),
+        (format!("{auth}/basic/properties/usernameKey"), "username"),
+        (format!("{auth}/basic/properties/passwordKey"), "password"),
+        ("/tls/properties/ca/properties/secretRef/properties/key".to_owned(), "ca.crt"),
+    ] {
+        assert_eq!(default(&pointer).as_deref(), Some(expected), "{pointer}");
+    }
+    assert_eq!(spec["auth"]["properties"]["allowPlainHttp"]["default"], false);
+    assert_eq!(spec["headers"]["maxItems"], 8);
 }

@@ -55,6 +55,24 @@ fn rights_have_no_wildcard_and_no_secrets() {
 }
 
 #[test]
+fn secrets_are_read_one_at_a_time_beside_the_operator() {
+    let rights = documents("deploy/rbac.yaml");
+    let of = |kind: &str| rights.iter().find(|one| one["kind"] == kind).unwrap();
+    let (role, binding, account) = (of("Role"), of("RoleBinding"), of("ServiceAccount"));
+    let rule = serde_json::json!([{"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}]);
+    assert_eq!(role["rules"], rule);
+    assert_eq!(binding["roleRef"]["name"], role["metadata"]["name"]);
+    assert_eq!(binding["subjects"][0]["name"], account["metadata"]["name"]);
+    for object in [role, binding] {
+        assert_eq!(object["metadata"]["namespace"], account["metadata"]["namespace"]);
+    }
+    let operator = documents("deploy/operator.yaml").into_iter().find(|one| one["kind"] == "Deployment").unwrap();
+    let env = operator["spec"]["template"]["spec"]["containers"][0]["env"].as_array().unwrap();
+    let namespace = env.iter().find(|one| one["name"] == "SLUICE_NAMESPACE").unwrap();
+    assert_eq!(namespace["valueFrom"]["fieldRef"]["fieldPath"], "metadata.namespace");
+}
+
+#[test]
 fn the_operator_is_restricted_and_probed() {
     let operator = documents("deploy/operator.yaml").into_iter().find(|one| one["kind"] == "Deployment").unwrap();
     let pod = &operator["spec"]["template"]["spec"];

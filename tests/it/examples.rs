@@ -4,7 +4,7 @@ use std::path::Path;
 
 use kube::core::cel::validate_cel;
 use serde_json::Value;
-use sluice::api::{MetricsProviderSpec, Rollout};
+use sluice::api::{MetricsProvider, MetricsProviderSpec, Rollout};
 
 fn documents(file: &str) -> Vec<Value> {
     let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap();
@@ -19,6 +19,23 @@ fn the_shop_is_governed_by_a_valid_rollout() {
     let [provider] = documents("examples/shop/provider.yaml").try_into().unwrap();
     assert_eq!(provider["metadata"]["name"], rollout.spec.analysis.provider_ref.name);
     let _: MetricsProviderSpec = serde_json::from_value(provider["spec"].clone()).unwrap();
+}
+
+#[test]
+fn the_providers_of_the_documentation_are_valid() {
+    let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/rollout.md")).unwrap();
+    let blocks = page.split("```yaml\n").skip(1).map(|block| block.split("```").next().unwrap());
+    let providers: Vec<&str> = blocks.filter(|block| block.contains("kind: MetricsProvider")).collect();
+    assert_eq!(providers.len(), 3);
+    for text in providers {
+        let written: Value = serde_saphyr::from_str(text).unwrap();
+        let provider: MetricsProvider = serde_json::from_value(written.clone()).unwrap();
+        assert!(validate_cel(&provider).is_ok(), "{text}: {:?}", validate_cel(&provider));
+        let read = serde_json::to_value(&provider).unwrap();
+        for (field, value) in written["spec"].as_object().unwrap() {
+            assert!(!value.is_null() && !read["spec"][field].is_null(), "{text}: {field} is not known");
+        }
+    }
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The exact requests: method, path, content type and body of what `act` and `record` send.
+//! The exact requests: method, path, content type and body of what `act` and `record` send, and how a Secret is read.
 
 use std::pin::pin;
 
@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 use sluice::act::{self, Target};
 use sluice::api::{Rollout, RolloutStatus};
 use sluice::decide::{Notice, Severity, Write};
+use sluice::observe::OwnSecrets;
+use sluice::prometheus::{Hidden, SecretData, SecretFault, SecretSource};
 use sluice::record;
 
 use crate::world::rollout_spec;
@@ -190,4 +192,32 @@ async fn an_event_told_twice_is_one_event() {
         names.push(sent.body["metadata"]["name"].clone());
     }
     assert_eq!(names[0], names[1]);
+}
+
+#[tokio::test]
+async fn a_secret_is_read_by_its_name_in_one_namespace() {
+    let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "reader"}, "type": "Opaque",
+        "data": {"token": "dmFsdWU=", "odd": 7}});
+    let refused = |code: u16| {
+        json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "code": code,
+            "reason": "no", "message": "no"})
+    };
+    let known = SecretData::from([("token".to_owned(), Hidden::new(b"value".to_vec()))]);
+    for (status, answer, expected) in [
+        (200, secret, Ok(known)),
+        (404, refused(404), Err(SecretFault::Missing)),
+        (403, refused(403), Err(SecretFault::Forbidden)),
+        (500, refused(500), Err(SecretFault::Unread)),
+    ] {
+        let (client, served) = served(status, answer);
+        let secrets = OwnSecrets::new(&client, "sluice-system".to_owned());
+        assert_eq!(secrets.namespace(), "sluice-system");
+        assert_eq!(secrets.read("reader").await, expected);
+        drop((client, secrets));
+        let sent = served.await.unwrap().pop().expect("one request");
+        assert_eq!(
+            (sent.method.as_str(), sent.path.as_str()),
+            ("GET", "/api/v1/namespaces/sluice-system/secrets/reader")
+        );
+    }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::decide::measure::{FailureClass, Sample, Series};
+use crate::decide::measure::{Access, FailureClass, Sample, Series};
 
 /// A clock that stands still until it is told to move.
 struct Clock(Instant);
@@ -32,6 +32,7 @@ fn provider() -> Provider {
         address: "http://prometheus".to_owned(),
         scrape_interval: Duration::from_secs(10),
         timeout: Duration::from_secs(5),
+        access: Access::default(),
     }
 }
 
@@ -46,6 +47,14 @@ fn counter(since: i64) -> Measurement {
 
 fn value(since: i64) -> Measurement {
     Measurement { ask: Ask::Value("v".to_owned()), ..counter(since) }
+}
+
+/// `milliseconds` later, and what this question is always late by.
+fn late(milliseconds: u64, measurement: Measurement) -> u64 {
+    let Measurement { provider, ask, .. } = measurement;
+    let jitter = schedule::jitter(&Question { provider, ask }, Duration::from_secs(10));
+    assert!(jitter > Span::ZERO && jitter <= Span::from_millis(500), "of no use to the tests: {jitter:?}");
+    milliseconds.saturating_add(u64::try_from(jitter.as_millis()).unwrap())
 }
 
 fn counted(seconds: impl IntoIterator<Item = i64>) -> Result<Answer, Refusal> {
@@ -95,15 +104,20 @@ fn what_is_kept_is_not_read_again() {
     let job = start(&mut book, clock.at(3_000));
     book.done(job, clock.at(3_000), at(1003), counted([900, 1000]));
     // The scrape at 1010 is answered at 1010.060.
-    assert_eq!(book.next_due(clock.0), Some(clock.at(10_060).mono));
-    assert!(book.start_due(clock.at(10_059)).is_empty());
-    let job = start(&mut book, clock.at(10_060));
+    let due = late(10_060, counter(900));
+    assert_eq!(book.next_due(clock.0), Some(clock.at(due).mono));
+    assert!(book.start_due(clock.at(due.saturating_sub(1))).is_empty());
+    let job = start(&mut book, clock.at(due));
     assert_eq!(job.reach, Reach::Since { asked: clock.at(3_000).mono, newest: Some(at(1000)) });
-    book.done(job, clock.at(10_060), at(1010), counted([1000, 1010]));
+    book.done(job, clock.at(due), at(1010), counted([1000, 1010]));
     assert_eq!(seconds(&book.readings(&"a")[0]), [900, 1000, 1010]);
     book.want(&"a", vec![counter(1000)]);
     assert_eq!(seconds(&book.readings(&"a")[0]), [1000, 1010]);
-    assert_eq!(book.next_due(clock.0), Some(clock.at(20_060).mono), "what is counted does not change the pace");
+    assert_eq!(
+        book.next_due(clock.0),
+        Some(clock.at(due.saturating_add(10_000)).mono),
+        "what is counted does not change the pace"
+    );
 }
 
 #[test]
@@ -143,7 +157,9 @@ fn a_failure_keeps_what_was_read_and_when_it_began() {
         for job in jobs {
             assert_eq!(book.done(job, now, now.wall, refused(class)), ["a"]);
         }
-        assert_eq!(book.next_due(clock.0), Some(clock.at(millisecond.saturating_add(10_000)).mono));
+        let again = millisecond.saturating_add(10_000);
+        let due = late(again, counter(900)).min(late(again, value(900)));
+        assert_eq!(book.next_due(clock.0), Some(clock.at(due).mono));
     }
     let readings = book.readings(&"a");
     for reading in &readings {
@@ -209,9 +225,9 @@ fn the_shortest_interval_counts() {
     book.want(&"a", vec![slow(value(900))]);
     let job = start(&mut book, clock.at(0));
     book.done(job, clock.at(0), at(1000), Ok(Answer::Value(Sample { at: at(1000), value: 2.0 })));
-    assert_eq!(book.next_due(clock.0), Some(clock.at(60_000).mono));
+    assert_eq!(book.next_due(clock.0), Some(clock.at(late(60_000, value(900))).mono));
     book.want(&"b", vec![value(900)]);
-    assert_eq!(book.next_due(clock.0), Some(clock.at(10_000).mono));
+    assert_eq!(book.next_due(clock.0), Some(clock.at(late(10_000, value(900))).mono));
     book.want(&"b", Vec::new());
-    assert_eq!(book.next_due(clock.0), Some(clock.at(60_000).mono));
+    assert_eq!(book.next_due(clock.0), Some(clock.at(late(60_000, value(900))).mono));
 }

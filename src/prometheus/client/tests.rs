@@ -1,8 +1,13 @@
 //! The client against a real HTTP server on 127.0.0.1.
 
+use super::super::scripted_secrets::ScriptedSecrets;
 use super::super::scripted_server::{Reply, ScriptedServer, counter, scalar};
 use super::*;
 use crate::api::Duration;
+
+fn client() -> Client {
+    Client::new(Arc::new(ScriptedSecrets::default())).unwrap()
+}
 
 fn value() -> Ask {
     Ask::Value("up".to_owned())
@@ -12,7 +17,7 @@ async fn failure(reply: Reply) -> Refusal {
     let server = ScriptedServer::start(move |_| reply.clone()).await;
     let mut provider = server.provider();
     provider.timeout = Duration::from_secs(5);
-    Client::new().unwrap().ask(&provider, &value(), 1).await.answer.unwrap_err()
+    client().ask(&provider, &value(), 1).await.answer.unwrap_err()
 }
 
 #[tokio::test]
@@ -21,7 +26,7 @@ async fn a_query_is_posted_with_its_range_and_timeout() {
         Reply::Send(200, if query.ends_with(']') { counter(&[(1, "1")]) } else { scalar(1, "2") })
     })
     .await;
-    let client = Client::new().unwrap();
+    let client = client();
     let mut provider = server.provider();
     // A base path, with the slash that people add.
     provider.address.push_str("/prometheus/");
@@ -71,7 +76,7 @@ async fn no_answer_is_a_timeout() {
     let server = ScriptedServer::start(|_| Reply::Hang).await;
     let mut provider = server.provider();
     provider.timeout = Duration::from_millis(50);
-    let outcome = Client::new().unwrap().ask(&provider, &value(), 1).await;
+    let outcome = client().ask(&provider, &value(), 1).await;
     assert_eq!(outcome.answer.unwrap_err(), (FailureClass::Timeout, "no answer within 50ms".to_owned()));
     assert!(outcome.took >= Span::from_millis(50));
 }
@@ -80,7 +85,7 @@ async fn no_answer_is_a_timeout() {
 async fn no_connection_is_unreachable_and_names_no_address() {
     let server = ScriptedServer::start(|_| Reply::Hang).await;
     let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let client = Client::new().unwrap();
+    let client = client();
     let mut provider = server.provider();
     for (address, part) in [
         (format!("http://user:secret@{free}"), "connection refused"),
@@ -104,7 +109,7 @@ async fn a_broken_answer_is_unreachable() {
     let server = ScriptedServer::start(|_| Reply::Hang).await;
     let mut provider = server.provider();
     provider.address = format!("http://{}", listener.local_addr().unwrap());
-    let client = Client::new().unwrap();
+    let client = client();
     let breaks = async {
         let (mut connection, _) = listener.accept().await.unwrap();
         let mut request = [0; 1024];

@@ -107,12 +107,12 @@ fn each_failure_has_its_class() {
         assert_eq!(found, class, "{answer}: {text}");
         assert!(text.contains(part) && !text.contains("secret"), "{answer}: {text}");
     }
-    let many: Vec<Value> = (0..65).map(|n| json!({"metric": {"n": n.to_string()}, "values": []})).collect();
+    let many: Vec<Value> = (0..257).map(|n| json!({"metric": {"n": n.to_string()}, "values": []})).collect();
     let counter_answers = [
         (raw("NaN"), C::NotANumber, "NaN"),
         (raw("+Inf"), C::Infinite, "infinite"),
         (raw("-"), C::Malformed, "not a number"),
-        (success("matrix", json!(many)), C::ManySeries, "65 series"),
+        (success("matrix", json!(many)), C::ManySeries, "257 series"),
         (
             success(
                 "matrix",
@@ -167,9 +167,9 @@ fn only_a_prometheus_error_explains_an_http_error() {
 #[test]
 fn the_digest_of_labels_never_changes() {
     let labels = |pairs: &[(&str, &str)]| pairs.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect();
-    assert_eq!(series_id(&labels(&[])), "e3b0c44298fc1c14");
+    assert_eq!(series_id(&labels(&[])), "e3b0c44298");
     // sha256 of `code` ff `200` ff `service` ff `shop` ff
-    assert_eq!(series_id(&labels(&[("code", "200"), ("service", "shop")])), "0ec2180b3107bbc7");
+    assert_eq!(series_id(&labels(&[("code", "200"), ("service", "shop")])), "0ec2180b31");
     assert_ne!(series_id(&labels(&[("a", "bc")])), series_id(&labels(&[("ab", "c")])));
 }
 

@@ -6,6 +6,7 @@ use tokio::sync::mpsc::{self, Receiver};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use super::super::scripted_secrets::ScriptedSecrets;
 use super::super::scripted_server::{Reply, ScriptedServer, counter, scalar};
 use super::*;
 use crate::api::Duration;
@@ -40,7 +41,7 @@ struct Running {
 fn run(room: usize) -> Running {
     let (wake, wakes) = mpsc::channel(room);
     let counts = Arc::new(Counts::default());
-    let poller = Poller::new(wake, counts.clone()).unwrap();
+    let poller = Poller::new(wake, counts.clone(), Arc::new(ScriptedSecrets::default())).unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
     #[allow(clippy::disallowed_methods)] // ends with the runtime of the test
     let task = tokio::spawn(poller.clone().run(async {

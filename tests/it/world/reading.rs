@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use sluice::api::{Duration, Step, names};
-use sluice::decide::measure::{Ask, Failure, FailureClass, Measurement, Provider, Reading, Sample, Series};
+use sluice::decide::measure::{Access, Ask, Failure, FailureClass, Measurement, Provider, Reading, Sample, Series};
 use sluice::decide::snapshot::{
     CanaryFacts, PodFacts, ReleaseFacts, ReplicaSetFacts, RolloutFacts, Snapshot, Workload,
 };
@@ -165,5 +165,6 @@ fn provider() -> Provider {
         address: "http://prometheus:9090".into(),
         scrape_interval: Duration::from_secs(1),
         timeout: Duration::from_secs(5),
+        access: Access::default(),
     }
 }
