@@ -12,7 +12,7 @@ use super::queries::{self, Stand};
 use super::snapshot::Snapshot;
 use super::sources::{Counts, Role};
 use super::tally::{self, Bounds};
-use super::time::{earlier, human};
+use super::time::{earlier, human, times};
 use super::verdict::{burn, compare, reading, settle};
 use super::words::{as_f64, grouped, percent};
 use crate::api::{Duration, Number, Run, Signal, SignalState, Tally, TrafficState, WaveForecast};
@@ -128,11 +128,9 @@ fn counter(s: &Snapshot, provider: &Provider, run: &Run, signal: &Signal) -> Res
             ),
         ));
     }
-    let times = || every().flat_map(|(_, one)| one.samples.iter().map(|sample| sample.at.as_millisecond()));
-    let span = times()
-        .max()
-        .unwrap_or(0)
-        .saturating_sub(times().filter(|at| *at >= began.as_millisecond()).min().unwrap_or(0));
+    let moments = || every().flat_map(|(_, one)| one.samples.iter().map(|sample| sample.at.as_millisecond()));
+    let (first, last) = (moments().filter(|at| *at >= began.as_millisecond()).min(), moments().max());
+    let span = last.unwrap_or(0).saturating_sub(first.unwrap_or(0));
     // From the first counted sample back to the one before it is a scrape as well.
     let seconds = Duration::from_millis(span.unsigned_abs()).as_secs_f64() + provider.scrape_interval.as_secs_f64();
     let dispersion = scatter(&trusted, &answers, s.rollout.spec.analysis.interval.max(provider.scrape_interval));
@@ -271,6 +269,10 @@ fn forecast(s: &Snapshot, provider: &Provider, seen: &[Seen]) -> Vec<WaveForecas
                 ),
             };
         }
+        if weight == 100 && spec.analysis.signals.iter().any(|one| compare::compares(one) && !one.dry_run) {
+            warning = "at 100% there is no stable to compare with; only thresholds and queries can find harm there"
+                .to_owned();
+        }
         WaveForecast {
             weight,
             takes: lasts.map(compare::rough),
@@ -320,7 +322,7 @@ pub(super) fn begin(run: &mut Run, proof: &Proof) {
 }
 
 /// The forecast as one sentence.
-pub(super) fn plan(forecast: &[WaveForecast]) -> String {
+pub(super) fn plan(forecast: &[WaveForecast], interval: Duration) -> String {
     let wave = |(index, one): (usize, &WaveForecast)| {
         let number = index.saturating_add(1);
         let takes = one.takes.map_or_else(String::new, |takes| format!(" about {takes}"));
@@ -329,5 +331,6 @@ pub(super) fn plan(forecast: &[WaveForecast]) -> String {
         let warning = if one.warning.is_empty() { String::new() } else { format!(" ({})", one.warning) };
         format!("wave {number} at {}%{takes}{detects}{warning}", one.weight)
     };
-    forecast.iter().enumerate().map(wave).collect::<Vec<_>>().join("; ")
+    let waves = forecast.iter().enumerate().map(wave).collect::<Vec<_>>().join("; ");
+    format!("{waves}. Harm by comparison takes at least 4 polls, {}", human(times(interval, 4)))
 }

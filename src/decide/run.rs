@@ -11,7 +11,7 @@ use super::verdict::{self, Assessment};
 use super::weights::{self, RouteState};
 use super::words::grouped;
 use super::{canary, pods, preflight, proof};
-use crate::api::{Outcome, Phase, Revision, Run, SignalState, Step, VerdictWord, Wave, WaveState, names};
+use crate::api::{Duration, Outcome, Phase, Revision, Run, SignalState, Step, VerdictWord, Wave, WaveState, names};
 
 /// Goes as far as the world allows in one pass.
 pub(super) fn advance(d: &mut Draft<'_>) {
@@ -128,9 +128,11 @@ fn check(d: &mut Draft<'_>) {
                 "Check",
                 format!("template {} can be tried, {}", names::short(&workload.digest), proof.message),
             );
+            let scrape = d.s.provider.as_ref().map_or(Duration::default(), |provider| provider.scrape_interval);
+            let interval = d.s.rollout.spec.analysis.interval.max(scrape);
             let warned = proof.forecast.iter().any(|wave| !wave.warning.is_empty());
             let severity = if warned { Severity::Warning } else { Severity::Normal };
-            d.log(severity, "Planned", "Check", proof::plan(&proof.forecast));
+            d.log(severity, "Planned", "Check", proof::plan(&proof.forecast, interval));
             d.go(Step::Starting);
         }
         Err(refusal) if refusal.needs_person => d.stuck(refusal.reason, refusal.message),

@@ -160,3 +160,87 @@ fn another_template_in_between_washes_nothing_off() {
     let size: usize = world.status.kept.iter().map(|kept| serde_json::to_string(kept).unwrap().len()).sum();
     assert!(size < 2_048, "{size}");
 }
+
+#[test]
+fn a_budget_that_burns_takes_the_version_back_and_lets_none_start() {
+    let spec = comparing(json!([
+        {"name": "errors", "errorRatio": {"threshold": "50%"}},
+        {"name": "budget", "burnRate": {"objective": "99.9%"}, "consecutive": 2},
+    ]));
+    let (mut world, mut transcript) = adopted_with(spec);
+    // 2% of bad requests are 20 times what 99.9% allows, in every window.
+    let burning = [("code=~", 20.0), ("increase", 1000.0)];
+    world.values = vec![("code=~", 0.0), ("increase", 1000.0)];
+    world.apply("v2");
+    play(&mut world, 12, &mut transcript);
+    assert!(world.share() > 0.0, "{transcript}");
+    world.values = burning.to_vec();
+    play(&mut world, 20, &mut transcript);
+    assert_eq!(run(&world).outcome, Some(Outcome::RolledBack), "{transcript}");
+    assert_eq!(run(&world).signal.as_deref(), Some("budget"));
+    let summary = run(&world).summary.clone().unwrap();
+    assert!(summary.contains("20.0x over 1h and 20.0x over 5m (limit 14.4x of 99.9%)"), "{summary}");
+    // No time for another one either.
+    world.apply("v3");
+    play(&mut world, 20, &mut transcript);
+    assert_eq!(world.status.phase, Phase::Preflight, "{transcript}");
+    assert!(world.status.message.contains("before the version met anyone"), "{}", world.status.message);
+    world.values = vec![("code=~", 0.0), ("increase", 1000.0)];
+    play(&mut world, 20, &mut transcript);
+    assert!(world.share() > 0.0, "{transcript}");
+}
+
+#[test]
+fn restarts_are_compared_and_hold_nothing_up() {
+    let spec = || {
+        comparing(json!([
+            {"name": "errors", "errorRatio": {"threshold": "50%"}},
+            {"name": "restarts", "restarts": {}},
+        ]))
+    };
+    let (mut world, mut transcript) = adopted_with(spec());
+    world.apply("v2");
+    play(&mut world, 80, &mut transcript);
+    assert_eq!(run(&world).outcome, Some(Outcome::Promoted), "{transcript}");
+    assert!(transcript.contains("restarts 0 in 0.0 pod hours vs 0 in 0.0 stable"), "{transcript}");
+    // Restarts of stable in the same time are no reason to blame the canary; one of the canary is not enough either.
+    let (mut world, mut transcript) = adopted_with(spec());
+    world.apply("v2");
+    for _ in 0..10 {
+        world.stable_restarts += 1;
+        play(&mut world, 3, &mut transcript);
+    }
+    play(&mut world, 60, &mut transcript);
+    assert_eq!(run(&world).outcome, Some(Outcome::Promoted), "{transcript}");
+}
+
+#[test]
+fn at_full_weight_there_is_nothing_to_compare_with() {
+    let mut spec = errors();
+    spec.waves.truncate(1);
+    spec.waves[0].weight = 100;
+    let (mut world, mut transcript) = adopted_with(spec.clone());
+    world.behave("v2", Behaviour { errors: 0.3, ..Behaviour::default() });
+    world.apply("v2");
+    play(&mut world, 60, &mut transcript);
+    assert!(world.events.iter().any(|event| event.contains("at 100% there is no stable to compare with")));
+    assert_eq!(run(&world).outcome, None, "no harm, and never safe: {transcript}");
+    spec.analysis.allow_absolute_only = true;
+    let (mut world, mut transcript) = adopted_with(spec);
+    world.behave("v2", Behaviour { errors: 0.3, ..Behaviour::default() });
+    world.apply("v2");
+    play(&mut world, 60, &mut transcript);
+    assert_eq!(run(&world).outcome, Some(Outcome::RolledBack), "{transcript}");
+}
+
+#[test]
+fn a_plan_is_shown_before_anyone_is_exposed() {
+    let (mut world, mut transcript) = adopted_with(errors());
+    world.apply("v2");
+    play(&mut world, 1, &mut transcript);
+    let forecast = &run(&world).forecast;
+    assert_eq!(forecast.iter().map(|wave| wave.weight).collect::<Vec<_>>(), [10, 25, 50]);
+    assert!(forecast.iter().all(|wave| wave.takes.is_some() && wave.detects.ends_with('%') && wave.warning.is_empty()));
+    let ready = world.status.conditions.iter().find(|one| one.reason == "Readable").unwrap();
+    assert!(ready.message.contains("requests of stable in"), "{}", ready.message);
+}

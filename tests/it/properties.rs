@@ -1,10 +1,11 @@
 //! What must hold for every order of events: random worlds, stale passes, crashes after any write.
 
 use proptest::prelude::*;
+use serde_json::json;
 use sluice::api::{Outcome, Step};
 use sluice::decide;
 
-use crate::world::{Behaviour, World};
+use crate::world::{Behaviour, World, comparing};
 
 /// What may happen next.
 #[derive(Debug, Clone)]
@@ -85,8 +86,11 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn whatever_happens(happenings in proptest::collection::vec(happening(), 50..400)) {
+    fn whatever_happens(happenings in proptest::collection::vec(happening(), 50..400), compares in any::<bool>()) {
         let mut world = World::new();
+        if compares {
+            world.spec = comparing(json!([{"name": "errors", "errorRatio": {}}, {"name": "slow", "latency": {"over": "300ms"}}]));
+        }
         world.settle(3);
         let mut old = (world.rollout_version(), world.snapshot());
         for (number, happening) in happenings.into_iter().enumerate() {

@@ -2,6 +2,8 @@
 //!
 //! Owns the difference between "no request" and "no metric", and how old a sample may be. Must not judge counts.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 
 use super::super::measure::{Ask, Provider, Reading};
@@ -12,6 +14,7 @@ use super::super::tally::{self, Bounds};
 use super::super::time::{elapsed, human, later, times};
 use super::{Blind, Stream};
 use crate::api::{Duration, Run, TrafficState};
+use crate::judge::Arm;
 
 /// How far the scrape interval reaches until a weight change is seen in the counters.
 const SETTLE_SCRAPES: u32 = 2;
@@ -64,7 +67,24 @@ pub(super) fn stream(
     } else {
         readable(snapshot, provider, run, &trusted, &readings)
     };
-    Stream { counts, news, run: counted.run, wave: counted.wave, until: counted.until, readable }
+    let pods = pods(&trusted, &readings);
+    Stream { counts, news, run: counted.run, wave: counted.wave, until: counted.until, pods, readable }
+}
+
+/// What each pod of the canary counted since it started.
+fn pods(counts: &Counts, readings: &[&Reading]) -> BTreeMap<String, Arm> {
+    let mut pods: BTreeMap<String, Arm> = BTreeMap::new();
+    for (ask, series) in readings.iter().flat_map(|one| one.series.iter().map(move |series| (&one.ask, series))) {
+        let part = counts.part(ask, series).filter(|part| part.role == Role::Canary);
+        let (Some(part), Some(pod), Some(last)) = (part, counts.pod(ask, series), series.samples.last()) else {
+            continue;
+        };
+        let counted = tally::delta(0.0, last.value);
+        let arm = pods.entry(pod.to_owned()).or_default();
+        let add = |to: u64, by: i8| to.saturating_add_signed(counted.saturating_mul(i64::from(by)));
+        *arm = Arm { requests: add(arm.requests, part.n), bad: add(arm.bad, part.x) };
+    }
+    pods
 }
 
 fn readable(

@@ -25,6 +25,7 @@ use super::snapshot::Snapshot;
 use super::sources::Counts;
 use super::tally::News;
 use crate::api::{Run, Signal, SignalState, Tally, VerdictWord};
+use crate::judge::Arm;
 
 pub(super) use counters::{reading, settle};
 
@@ -73,6 +74,8 @@ struct Stream {
     run: Tally,
     wave: Tally,
     until: Option<Timestamp>,
+    /// Where the counters tell pods apart: what each pod of the canary counted since it started.
+    pods: BTreeMap<String, Arm>,
     readable: Result<(), Blind>,
 }
 

@@ -55,6 +55,7 @@ async fn follow(cluster: &Cluster, traffic: &load::Handle, ends: &[&str]) -> Res
     let mut before = (String::new(), String::new());
     let mut baking: Option<(u64, Duration)> = None;
     let mut shares = Vec::new();
+    let (mut said, mut planned) = (String::new(), false);
     loop {
         let rollout = cluster.rollout()?;
         let (phase, wave) = (text(&rollout, "/status/phase"), text(&rollout, "/status/wave"));
@@ -70,6 +71,14 @@ async fn follow(cluster: &Cluster, traffic: &load::Handle, ends: &[&str]) -> Res
             }
             show(cluster, traffic, &shares, before.0 == "Baking")?;
             before = (phase.to_owned(), wave.to_owned());
+        } else if phase == "Baking" && said != text(&rollout, "/status/message") {
+            // The statistics at work: odds for and against, and what is still needed.
+            said = text(&rollout, "/status/message").to_owned();
+            line(&format!("  {:>5}  {said}", text(&rollout, "/status/verdict")));
+        }
+        if let (false, Some(plan)) = (planned, entry(&rollout, "Planned")) {
+            line(&format!("  the plan: {plan}"));
+            planned = true;
         }
         if ends.contains(&phase) && condition(&rollout, "Complete") {
             return Ok((rollout, shares));
@@ -79,6 +88,13 @@ async fn follow(cluster: &Cluster, traffic: &load::Handle, ends: &[&str]) -> Res
         }
         tokio::time::sleep(Duration::from_millis(250)).await;
     }
+}
+
+/// What the timeline says of one decision.
+fn entry(rollout: &Value, reason: &str) -> Option<String> {
+    let timeline = rollout.pointer("/status/run/timeline")?.as_array()?;
+    let found = timeline.iter().find(|entry| text(entry, "/reason") == reason)?;
+    Some(text(found, "/message").to_owned())
 }
 
 /// The share of the newest version among those that answered.
@@ -150,6 +166,7 @@ async fn bad(cluster: &Cluster, traffic: &load::Handle) -> Result<Bad> {
     line(&format!(
         "Taken back: verdict {to_verdict:.1} s after version 3 met its first request, weight 0 another {to_zero:.1} s later."
     ));
+    line(&format!("Why: {}", text(&rollout, "/status/run/summary")));
     line(&format!(
         "{} of {} requests to version 3 failed; with everybody on it the same seconds would have cost about {}.",
         bad.1,

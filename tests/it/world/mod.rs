@@ -69,8 +69,10 @@ pub struct World {
     samples: BTreeMap<(String, &'static str), Vec<Sample>>,
     /// What the last decision asked for.
     wanted: Vec<Measurement>,
-    /// What any query for one number is answered with.
-    pub value: f64,
+    /// What queries for one number are answered with: the first whose text is part of the query, else 0.
+    pub values: Vec<(&'static str, f64)>,
+    /// Restarts of a pod of the workload itself.
+    pub stable_restarts: u32,
     pub behaviours: BTreeMap<String, Behaviour>,
     pub rate: f64,
     pub prometheus: bool,
@@ -117,7 +119,8 @@ impl World {
             carry: BTreeMap::new(),
             samples: BTreeMap::new(),
             wanted: Vec::new(),
-            value: 0.0,
+            values: Vec::new(),
+            stable_restarts: 0,
             behaviours: BTreeMap::new(),
             rate: 200.0,
             prometheus: true,

@@ -88,7 +88,16 @@ impl World {
                 })
                 .into_iter()
                 .collect(),
-            stable_pods: None,
+            stable_pods: Some(
+                (1..=4)
+                    .map(|number| PodFacts {
+                        name: format!("shop-{number}"),
+                        ready: true,
+                        restarts: if number == 1 { self.stable_restarts } else { 0 },
+                        waiting: None,
+                    })
+                    .collect(),
+            ),
             canary_endpoints: if self.canary_service { canary.map_or(0, |canary| canary.available) } else { 0 },
             provider: Some(provider()),
             readings: self.readings(),
@@ -125,7 +134,10 @@ impl World {
             },
             values: match &wanted.ask {
                 Ask::Counter(_) => Vec::new(),
-                Ask::Value(_) => vec![Sample { at: self.now, value: self.value }],
+                Ask::Value(promql) => {
+                    let value = self.values.iter().find(|(part, _)| promql.contains(part)).map_or(0.0, |found| found.1);
+                    vec![Sample { at: self.now, value }]
+                }
             },
             failure: (!self.prometheus).then(|| failure.clone()),
         };

@@ -17,6 +17,9 @@ use crate::judge::{self, Forecast, Judge, Policy, Verdict};
 const EXCLUSIONS: [(f64, f64); 4] = [(2.0, 0.005), (3.0, 0.01), (5.0, 0.02), (10.0, 0.05)];
 /// Capital from which on the odds are worth showing.
 const WORTH_TELLING: f64 = 4.0;
+/// Of so many pods at least, one with at least this part of the bad requests is worth naming.
+const SUSPECT_PODS: usize = 3;
+const SUSPECT_PART: f64 = 0.8;
 const TOLERANCE: f64 = 1.25;
 const ERROR_FLOOR: f64 = 0.001;
 const SLOW_FLOOR: f64 = 0.01;
@@ -154,6 +157,7 @@ pub(super) fn opinion(
             };
             let worse = if fused { "a disaster".to_owned() } else { format!("worse than {tolerance}x stable") };
             let sentence = format!("{}: {worse}, odds {} ({} needed)", compared(&stream.run), odds(won), odds(needed));
+            let sentence = sentence + &suspect(stream).unwrap_or_default();
             let sample_at = stream.until.or(state.until).unwrap_or(snapshot.now);
             Opinion::Harm(Harm { signal: signal.name.clone(), sentence, sample_at })
         }
@@ -168,6 +172,17 @@ pub(super) fn opinion(
             Opinion::Undecided(format!("{}{doubt}; {left}", compared(&stream.wave)))
         }
     }
+}
+
+/// One pod of several that has nearly all of what went wrong: a bad node rather than a bad version, perhaps. It is told
+/// and the version is taken back all the same; a person can try again.
+fn suspect(stream: &Stream) -> Option<String> {
+    let bad: u64 = stream.pods.values().map(|arm| arm.bad).fold(0, u64::saturating_add);
+    let (pod, worst) = stream.pods.iter().max_by_key(|(_, arm)| arm.bad)?;
+    let alone = stream.pods.len() >= SUSPECT_PODS && as_f64(worst.bad) >= SUSPECT_PART * as_f64(bad) && bad > 0;
+    alone.then(|| {
+        format!("; {} of {} were on pod {pod} alone, of {} pods", grouped(worst.bad), grouped(bad), stream.pods.len())
+    })
 }
 
 /// How much longer it takes until Safe, in requests and in time.
