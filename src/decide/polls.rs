@@ -9,11 +9,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::measure::Series;
-use super::tally::{Bounds, Increment, merge};
+use super::tally::{Bounds, ENDED_SCRAPES, Increment, merge};
 use crate::api::{Duration, OpenPoll, Tally};
-
-/// A series without a sample for this many scrapes has ended and is not waited for.
-const ENDED_SCRAPES: i64 = 3;
 
 /// One complete interval.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,8 +27,11 @@ pub(super) struct Poll {
 /// alive, and the time until its next one.
 pub(super) fn complete<'a>(series: impl Iterator<Item = &'a Series> + Clone, scrape: Duration) -> Option<Timestamp> {
     let newest = |one: &Series| one.samples.last().map(|sample| sample.at.as_millisecond());
-    let ended =
-        series.clone().filter_map(newest).max()?.saturating_sub(scrape.as_millis().saturating_mul(ENDED_SCRAPES));
+    let ended = series
+        .clone()
+        .filter_map(newest)
+        .max()?
+        .saturating_sub(scrape.as_millis().saturating_mul(i64::from(ENDED_SCRAPES)));
     let slowest = series.filter_map(newest).filter(|at| *at >= ended).min()?;
     Timestamp::from_millisecond(slowest.saturating_add(scrape.as_millis())).ok()
 }

@@ -97,7 +97,8 @@ pub(super) fn fill(text: &str, known: &[&str], value: impl Fn(&str) -> Option<St
 
 /// How far back a counter is read before an attempt, bounded by what is kept of it.
 pub(super) fn lookback(counts: &Counts, provider: &Provider) -> Duration {
-    let most = times(provider.scrape_interval, 2_000);
+    // 256 series of so many samples are well below the largest answer that is read.
+    let most = times(provider.scrape_interval, 500);
     let span = if counts.source() == Source::Pods { LOOKBACK_PODS } else { LOOKBACK };
     span.max(times(provider.scrape_interval, 20)).min(most)
 }

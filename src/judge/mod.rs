@@ -187,6 +187,12 @@ impl Evidence {
         *self == Self::default()
     }
 
+    /// The capital against harm, for show: it needs no policy.
+    pub fn harm(&self) -> f64 {
+        let (relative, floor) = self.harm.wealth();
+        relative.min(floor)
+    }
+
     /// How many polls the harm test has seen.
     pub const fn polls(&self) -> u32 {
         self.harm.polls

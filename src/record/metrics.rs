@@ -19,7 +19,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::api::{ConditionStatus, Phase, Rollout, RolloutStatus, Step, Trigger};
+use crate::api::{ConditionStatus, Phase, Rollout, RolloutStatus, SignalState, Step, Tally, Trigger};
 use crate::decide::measure::FailureClass;
 use crate::watch::Freshness;
 
@@ -149,6 +149,14 @@ struct TakenBack {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfSignal {
+    namespace: String,
+    name: String,
+    signal: String,
+    role: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct WatchOf {
     kind: &'static str,
 }
@@ -260,6 +268,31 @@ impl Collector for Rollouts {
                 })
             },
         )?;
+        gauge.family("analysis_value", "Share of bad requests that a signal has counted in this wave", |put| {
+            counted(&rollouts, |rollout, signal, tally| {
+                let Named { namespace, name } = named(rollout);
+                let roles = [
+                    ("canary", tally.canary_errors, tally.canary_requests),
+                    ("stable", tally.stable_errors, tally.stable_requests),
+                ];
+                roles.into_iter().filter(|(_, _, requests)| *requests > 0).try_for_each(|(role, bad, requests)| {
+                    let (namespace, name, signal) = (namespace.clone(), name.clone(), signal.name.clone());
+                    #[allow(clippy::cast_precision_loss)] // counts of requests are far below 2^53
+                    put(&OfSignal { namespace, name, signal, role }, bad as f64 / requests as f64)
+                })
+            })
+        })?;
+        gauge.family(
+            "analysis_harm_capital",
+            "Odds that a signal which compares has gathered against the canary, from 1; see docs/verdicts.md",
+            |put| {
+                counted(&rollouts, |rollout, state, _| {
+                    let Named { namespace, name } = named(rollout);
+                    let labels = OfSignal { namespace, name, signal: state.name.clone(), role: "canary" };
+                    state.evidence.map_or(Ok(()), |evidence| put(&labels, evidence.harm()))
+                })
+            },
+        )?;
         gauge.family(
             "rollout_last_rollback_timestamp_seconds",
             "When the last attempt of a Rollout was taken back; from the object itself, so it survives restarts",
@@ -306,6 +339,24 @@ impl Collector for Rollouts {
             })
         })
     }
+}
+
+/// Every signal that counts requests of a canary with traffic, and its counts of the wave.
+fn counted(
+    rollouts: &[(&Rollout, RolloutStatus)],
+    mut each: impl FnMut(&Rollout, &SignalState, Tally) -> fmt::Result,
+) -> fmt::Result {
+    for (rollout, status) in rollouts {
+        let Some(run) = status.run.as_ref().filter(|run| run.weight > 0) else { continue };
+        for signal in &rollout.spec.analysis.signals {
+            let counts = signal.error_ratio.is_some() || signal.latency.is_some();
+            let state = run.signals.iter().find(|state| counts && state.name == signal.name);
+            if let Some(state) = state {
+                each(rollout, state, state.counts.as_deref().unwrap_or(&run.traffic).wave)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Writes gauges whose label sets are known only at the scrape.

@@ -12,7 +12,11 @@ use jiff::Timestamp;
 use super::measure::{Ask, Series};
 use super::polls;
 use super::sources::{Counts, Part, Role};
+use super::time::{earlier, times};
 use crate::api::{Duration, Tally, TrafficState};
+
+/// A series without a sample for so many scrapes has ended and is not waited for.
+pub(super) const ENDED_SCRAPES: u32 = 3;
 
 /// What one scrape added.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -66,9 +70,13 @@ pub(super) fn fold(state: &mut TrafficState, counts: &Counts, answers: &[Answere
     // Questions are answered one after the other: what one of them has and another has not yet been asked for waits,
     // so that errors and the requests that they belong to are counted together.
     let newest = |series: &[Series]| series.iter().flat_map(|one| one.samples.last()).map(|sample| sample.at).max();
-    let Some(horizon) = answers.iter().filter_map(|(_, series)| newest(series)).min() else {
+    let Some(latest) = answers.iter().filter_map(|(_, series)| newest(series)).max() else {
         return News::default();
     };
+    // Series that ended long ago (a counter that was renamed) hold nothing back.
+    let alive = earlier(latest, times(bounds.scrape, ENDED_SCRAPES));
+    let horizon = answers.iter().filter_map(|(_, series)| newest(series)).filter(|at| *at >= alive).min();
+    let horizon = horizon.unwrap_or(latest);
     let first = state.until.is_none();
     let since = state.until.unwrap_or(bounds.began);
     let before = |one: &Series| {

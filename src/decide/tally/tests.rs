@@ -28,8 +28,8 @@ fn bounds() -> Bounds {
     }
 }
 
-fn counts() -> Counts {
-    let place = Place {
+fn place() -> Place<'static> {
+    Place {
         namespace: "demo",
         routes: vec!["shop"],
         controllers: Vec::new(),
@@ -40,8 +40,11 @@ fn counts() -> Counts {
         canary_workload: "shop-canary".to_owned(),
         stable_replica_set: "shop-6c",
         interval: Duration::from_secs(1),
-    };
-    sources::resolve(Source::Traefik, None, &place, What::Errors).unwrap()
+    }
+}
+
+fn counts() -> Counts {
+    sources::resolve(Source::Traefik, None, &place(), What::Errors).unwrap()
 }
 
 fn count(state: &mut TrafficState, series: &[Series]) -> News {
@@ -119,4 +122,60 @@ fn other_backends_are_not_ours() {
     let mut state = TrafficState::default();
     count(&mut state, &[series("z", "shop-canary-two", "200", &[(99, 0.0), (101, 5.0)])]);
     assert_eq!(state.run.canary_requests, 0);
+}
+
+/// The user's own counters: requests and errors are asked for one by one, for each version.
+fn own() -> (Counts, Vec<Ask>) {
+    let counters = crate::api::OwnCounters {
+        requests: "requests_total{pod=~\"{{pods}}\"}".into(),
+        errors: Some("errors_total{pod=~\"{{pods}}\"}".into()),
+        fast: None,
+    };
+    let counts = sources::resolve(Source::Query, Some(&counters), &place(), What::Errors).unwrap();
+    let asks = counts.asks();
+    assert_eq!(asks.len(), 4);
+    (counts, asks)
+}
+
+fn plain(id: &str, samples: &[(i64, f64)]) -> Vec<Series> {
+    let samples = samples.iter().map(|(second, value)| Sample { at: at(*second), value: *value }).collect();
+    vec![Series { id: id.into(), labels: BTreeMap::new(), samples }]
+}
+
+#[test]
+fn errors_wait_for_the_answer_about_their_requests() {
+    let (counts, asks) = own();
+    let ask = |part: &str, pods: &str| {
+        asks.iter().find(|ask| ask.promql().contains(part) && ask.promql().contains(pods)).unwrap()
+    };
+    let (requests, errors) = (ask("requests", "canary"), ask("errors", "canary"));
+    let mut state = TrafficState::default();
+    let (early, late) = (plain("r", &[(101, 50.0)]), plain("e", &[(101, 2.0), (102, 4.0)]));
+    fold(&mut state, &counts, &[(requests, &early), (errors, &late)], &bounds());
+    assert_eq!((state.run.canary_requests, state.run.canary_errors), (50, 2));
+    let early = plain("r", &[(101, 50.0), (102, 100.0)]);
+    fold(&mut state, &counts, &[(requests, &early), (errors, &late)], &bounds());
+    assert_eq!((state.run.canary_requests, state.run.canary_errors), (100, 4));
+}
+
+#[test]
+fn a_counter_that_ended_long_ago_holds_nothing_back() {
+    let (counts, asks) = own();
+    let mut state = TrafficState::default();
+    let (alive, ended) = (plain("r", &[(101, 50.0), (120, 90.0)]), plain("e", &[(101, 2.0)]));
+    let ask =
+        |part: &str| asks.iter().find(|ask| ask.promql().contains(part) && ask.promql().contains("canary")).unwrap();
+    fold(&mut state, &counts, &[(ask("requests"), &alive), (ask("errors"), &ended)], &bounds());
+    assert_eq!((state.run.canary_requests, state.run.canary_errors, state.until), (90, 2, Some(at(120))));
+}
+
+#[test]
+fn the_interval_that_straddles_a_weight_change_is_no_evidence() {
+    let mut state = TrafficState::default();
+    let seen = [series("b", "shop-canary", "500", &[(101, 5.0), (102, 9.0), (104, 20.0), (105, 21.0)])];
+    let news = count(&mut state, &seen);
+    // Settled at 103: only what lies wholly after it is believed, the rest is for disasters.
+    let settled: u64 = news.polls.iter().map(|poll| poll.settled.canary_requests).sum();
+    let settling: u64 = news.polls.iter().map(|poll| poll.settling.canary_requests).sum();
+    assert_eq!((settled, settling), (1, 20));
 }

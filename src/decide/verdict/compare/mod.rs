@@ -163,13 +163,13 @@ pub(super) fn opinion(
         }
         Verdict::Safe => Opinion::Safe(format!("{}: safe", compared(&stream.wave))),
         Verdict::Undecided => {
-            let doubt = if capital.harm >= WORTH_TELLING {
-                format!("; odds {} against it, {} are harm", odds(capital.harm), odds(judge.harm_at()))
+            // While the odds speak against it there is no saying when it will be safe.
+            let outlook = if capital.harm >= WORTH_TELLING {
+                format!("odds {} against it, {} are harm", odds(capital.harm), odds(judge.harm_at()))
             } else {
-                String::new()
+                estimate(&judge, &evidence, run, stream, snapshot.now)
             };
-            let left = estimate(&judge, &evidence, run, stream, snapshot.now);
-            Opinion::Undecided(format!("{}{doubt}; {left}", compared(&stream.wave)))
+            Opinion::Undecided(format!("{}; {outlook}", compared(&stream.wave)))
         }
     }
 }
