@@ -11,6 +11,9 @@ use super::weights;
 use crate::api::RouteBackup;
 use crate::judge::Judge;
 
+/// The data plane cannot tell canary and stable apart.
+pub(super) const UNSUPPORTED: &str = "DataPlaneUnsupported";
+
 /// A check that did not pass.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Refusal {
@@ -37,8 +40,9 @@ pub(super) fn references(s: &Snapshot) -> Result<(), Refusal> {
                 refuse("InvalidSpec", format!("spec.analysis.signals[{}].query.promql: {why}", signal.name))
             })?;
         }
+        // What the data plane cannot tell is said before the first release, not in the middle of it.
         if let Some(Err(why)) = queries::counts(s, signal)
-            && why.reason == "InvalidSpec"
+            && (why.reason == "InvalidSpec" || (why.reason == UNSUPPORTED && !signal.dry_run))
         {
             return Err(refuse(why.reason, format!("spec.analysis.signals[{}]: {}", signal.name, why.sentence)));
         }

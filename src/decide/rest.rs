@@ -1,6 +1,6 @@
 //! A Rollout without an attempt in progress: getting to know the workload, keeping the gate, noticing a new template.
 
-use super::draft::{Draft, Standing};
+use super::draft::{AnalysisWord, Draft, Standing};
 use super::plan::{Severity, Write};
 use super::snapshot::Workload;
 use super::time::elapsed;
@@ -145,6 +145,10 @@ fn settle(d: &mut Draft<'_>, workload: &Workload, proven: bool) {
         stable.replica_set.clone_from(&set.name);
     }
     if let Err(refusal) = preflight::references(d.s).and_then(|()| preflight::workload(d.s, workload)) {
+        if refusal.reason == preflight::UNSUPPORTED {
+            let (reason, message) = (refusal.reason.to_owned(), refusal.message.clone());
+            d.analysis = Some(AnalysisWord { ready: false, reason, message });
+        }
         return d.stuck(refusal.reason, refusal.message);
     }
     if !proven {

@@ -244,3 +244,19 @@ fn a_plan_is_shown_before_anyone_is_exposed() {
     let ready = world.status.conditions.iter().find(|one| one.reason == "Readable").unwrap();
     assert!(ready.message.contains("requests of stable in"), "{}", ready.message);
 }
+
+#[test]
+fn a_data_plane_that_cannot_tell_says_so_before_the_first_release() {
+    let mut world = World::new();
+    world.controller = "gateway.envoyproxy.io/gatewayclass-controller";
+    world.spec = errors();
+    play(&mut world, 5, &mut String::new());
+    assert_eq!(world.status.phase, Phase::Stalled);
+    let condition = world.status.conditions.iter().find(|one| one.type_.name() == "AnalysisReady").unwrap();
+    assert_eq!(condition.reason, "DataPlaneUnsupported");
+    assert!(condition.message.contains("Envoy Gateway") && condition.message.contains("source: Pods"), "{condition:?}");
+    // Named explicitly, another source needs no gateway that can.
+    world.spec = comparing(json!([{"name": "errors", "errorRatio": {"source": "Traefik"}}]));
+    play(&mut world, 5, &mut String::new());
+    assert_eq!(world.status.phase, Phase::Stable, "{}", world.status.message);
+}

@@ -77,6 +77,8 @@ pub struct World {
     pub rate: f64,
     pub prometheus: bool,
     pub gateway: bool,
+    /// The controller that serves the route.
+    pub controller: &'static str,
     /// The API server takes new records; a namespace that is being deleted does not.
     pub records: bool,
     gate: Option<GateProof>,
@@ -125,6 +127,7 @@ impl World {
             rate: 200.0,
             prometheus: true,
             gateway: true,
+            controller: "traefik.io/gateway-controller",
             records: true,
             gate: None,
             releases: BTreeMap::new(),

@@ -47,7 +47,7 @@ pub fn route() -> Value {
     })
 }
 
-pub fn route_facts(route: &Value, version: u64, generation: i64, accepted: i64) -> RouteFacts {
+pub fn route_facts(route: &Value, version: u64, generation: i64, accepted: i64, controller: &str) -> RouteFacts {
     let rules = route["spec"]["rules"].as_array().unwrap();
     RouteFacts {
         name: "shop".into(),
@@ -70,7 +70,7 @@ pub fn route_facts(route: &Value, version: u64, generation: i64, accepted: i64) 
             })
             .collect(),
         parents: vec![ParentFacts {
-            controller: "traefik.io/gateway-controller".into(),
+            controller: controller.into(),
             accepted: true,
             message: String::new(),
             observed_generation: accepted,

@@ -66,6 +66,7 @@ impl World {
                 self.route_version,
                 self.route_generation,
                 self.accepted_generation,
+                self.controller,
             )],
             live: run.is_some_and(|run| matches!(run.step, Step::Reverting | Step::Closing)) || self.deleting,
             canary: canary.map(|canary| CanaryFacts {
