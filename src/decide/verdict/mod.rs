@@ -94,18 +94,18 @@ pub(super) fn assess(snapshot: &Snapshot, provider: &Provider, run: &mut Run) ->
         opinions.push((signal, opinion));
     }
     let (mut word, mut harm, mut blind) = (VerdictWord::Safe, None, None);
-    let mut sentences = Vec::new();
+    let (mut passed, mut awaited, mut asides) = (Vec::new(), Vec::new(), Vec::new());
     for (signal, opinion) in opinions {
         if signal.dry_run {
-            sentences.push(aside(opinion));
+            asides.push(aside(opinion));
             continue;
         }
         match opinion {
             Opinion::Harm(found) => harm = harm.or(Some(found)),
-            Opinion::Safe(sentence) => sentences.push(sentence),
+            Opinion::Safe(sentence) => passed.push(sentence),
             Opinion::Undecided(sentence) => {
                 word = if word == VerdictWord::NoData { word } else { VerdictWord::Undecided };
-                sentences.push(sentence);
+                awaited.push(sentence);
             }
             Opinion::Blind(found) => {
                 word = VerdictWord::NoData;
@@ -113,16 +113,33 @@ pub(super) fn assess(snapshot: &Snapshot, provider: &Provider, run: &mut Run) ->
             }
         }
     }
-    if let Some(harm) = &harm {
+    let mut sentences = match (&harm, &blind) {
+        (Some(Harm { sentence, .. }), _) | (None, Some(Blind { sentence, .. })) => vec![sentence.clone()],
+        (None, None) => told(passed, awaited),
+    };
+    if harm.is_some() {
         word = VerdictWord::Harm;
-        sentences = vec![harm.sentence.clone()];
-    } else if let Some(blind) = &blind {
-        sentences = vec![blind.sentence.clone()];
+    } else {
+        sentences.extend(asides);
     }
     let readable = traffic.as_ref().is_ok_and(|stream| stream.readable.is_ok());
     let share = share::follows(snapshot, run, readable);
     let skewed = share::skewed(run);
     Assessment { word, sentence: sentences.join("; "), harm, blind, share, skewed }
+}
+
+/// What is awaited in full; of what passed only the first where nothing is awaited, and how many there are.
+fn told(passed: Vec<String>, awaited: Vec<String>) -> Vec<String> {
+    let more = |count: usize| match count {
+        0 => None,
+        1 => Some("1 more signal passes".to_owned()),
+        _ => Some(format!("{count} more signals pass")),
+    };
+    if awaited.is_empty() {
+        let rest = more(passed.len().saturating_sub(1));
+        return passed.into_iter().take(1).chain(rest).collect();
+    }
+    awaited.into_iter().chain(more(passed.len())).collect()
 }
 
 /// A signal on trial: what it would do is said and not done.

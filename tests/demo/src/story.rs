@@ -71,10 +71,11 @@ async fn follow(cluster: &Cluster, traffic: &load::Handle, ends: &[&str]) -> Res
             }
             show(cluster, traffic, &shares, before.0 == "Baking")?;
             before = (phase.to_owned(), wave.to_owned());
+            said = text(&rollout, "/status/message").to_owned();
         } else if phase == "Baking" && said != text(&rollout, "/status/message") {
             // The statistics at work: odds for and against, and what is still needed.
             said = text(&rollout, "/status/message").to_owned();
-            line(&format!("  {:>5}  {said}", text(&rollout, "/status/verdict")));
+            line(&format!("  {:<9}  {said}", text(&rollout, "/status/verdict")));
         }
         if let (false, Some(plan)) = (planned, entry(&rollout, "Planned")) {
             line(&format!("  the plan: {plan}"));
