@@ -151,6 +151,8 @@ impl TrafficState {
 pub struct KeptEvidence {
     /// Digest of its template.
     pub revision: String,
+    /// Digest of the template that it was compared with; against another one it would be another question.
+    pub stable: String,
     /// What each signal that compares had seen.
     #[schemars(length(max = 10))]
     pub signals: Vec<SignalState>,

@@ -15,12 +15,14 @@ const AROUND: usize = 100;
 /// An attempt makes room for the next one: what it had seen is kept unless its template became stable.
 pub(super) fn keep(status: &mut RolloutStatus) {
     let Some(run) = &status.run else { return };
-    let (revision, promoted) = (run.revision.clone(), run.outcome == Some(Outcome::Promoted));
+    let (revision, stable) = (run.revision.clone(), run.from_revision.clone());
+    let promoted = run.outcome == Some(Outcome::Promoted);
     let signals: Vec<SignalState> = run.signals.iter().filter_map(essence).collect();
     let each = signals.len().max(1);
-    status.kept.retain(|kept| kept.revision != revision);
+    // What was compared with a version that is stable no longer answers a question that nobody asks any more.
+    status.kept.retain(|kept| kept.revision != revision && kept.stable == stable && !promoted);
     if !promoted && !signals.is_empty() {
-        status.kept.push(KeptEvidence { revision, signals });
+        status.kept.push(KeptEvidence { revision, stable, signals });
     }
     // The next attempt has as many signals, and needs its room first.
     let most = ROOM.saturating_sub(size(each)).checked_div(size(each)).unwrap_or(0).min(4);
@@ -28,12 +30,12 @@ pub(super) fn keep(status: &mut RolloutStatus) {
     status.kept.drain(..extra);
 }
 
-/// What the template of this attempt is known for.
-pub(super) fn known(status: &RolloutStatus, revision: &str) -> Vec<SignalState> {
-    let kept = status.kept.iter().find(|kept| kept.revision == revision);
+/// What a template is known for in comparison with this stable one.
+pub(super) fn known(status: &RolloutStatus, revision: &str, stable: &str) -> Vec<SignalState> {
     // The last attempt is still whole if it was of the same template.
-    let last = status.run.as_ref().filter(|run| run.revision == revision && run.outcome != Some(Outcome::Promoted));
+    let last = status.run.as_ref().filter(|run| run.revision == revision && run.from_revision == stable);
     let of = |run: &Run| run.signals.iter().filter_map(essence).collect();
+    let kept = status.kept.iter().find(|kept| kept.revision == revision && kept.stable == stable);
     last.map(of).or_else(|| kept.map(|kept| kept.signals.clone())).unwrap_or_default()
 }
 
@@ -51,4 +53,54 @@ fn essence(state: &SignalState) -> Option<SignalState> {
 
 const fn size(signals: usize) -> usize {
     signals.saturating_mul(EVIDENCE_LENGTH.saturating_add(AROUND))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::judge::{Evidence, Judge, Policy, Poll};
+
+    fn tried(revision: &str, stable: &str, outcome: &str) -> Run {
+        let mut run: Run = serde_json::from_value(json!({
+            "release": "r", "number": 1, "revision": revision, "fromRevision": stable, "step": "Done",
+            "stepAt": "2026-01-01T00:00:00Z", "outcome": outcome,
+        }))
+        .unwrap();
+        let mut evidence = Evidence::default();
+        Judge::new(Policy::default()).unwrap().look(&mut evidence, &Poll::new(5, 100, 1, 900));
+        run.signals = vec![SignalState { name: "errors".into(), evidence: Some(evidence), ..SignalState::default() }];
+        run
+    }
+
+    #[test]
+    fn evidence_is_of_one_template_against_one_stable() {
+        let mut status = RolloutStatus { run: Some(tried("b", "a", "Superseded")), ..RolloutStatus::default() };
+        keep(&mut status);
+        status.run = Some(tried("c", "a", "Aborted"));
+        keep(&mut status);
+        status.run = Some(tried("d", "a", "Superseded"));
+        assert_eq!(known(&status, "b", "a").len(), 1);
+        assert_eq!(known(&status, "d", "a").len(), 1, "the last attempt is still whole");
+        assert_eq!(known(&status, "b", "z").len(), 0, "compared with another version");
+        assert_eq!(known(&status, "e", "a").len(), 0);
+        // Everything that is kept was compared with a version that is stable no longer.
+        status.run = Some(tried("e", "a", "Promoted"));
+        keep(&mut status);
+        assert!(status.kept.is_empty());
+    }
+
+    #[test]
+    fn what_is_kept_stays_small() {
+        let mut status = RolloutStatus::default();
+        for revision in 0..20 {
+            status.run = Some(tried(&format!("r{revision}"), "a", "Superseded"));
+            keep(&mut status);
+            let running = serde_json::to_string(&status.run.as_ref().unwrap().signals).unwrap();
+            let kept = serde_json::to_string(&status.kept).unwrap();
+            assert!(running.len() + kept.len() <= ROOM, "{} + {}", running.len(), kept.len());
+        }
+        assert!(!known(&status, "r18", "a").is_empty() && known(&status, "r1", "a").is_empty());
+    }
 }

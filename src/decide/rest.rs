@@ -211,7 +211,7 @@ fn held_back(d: &mut Draft<'_>, workload: &Workload, stable: &Revision) -> bool 
         routes: Vec::new(),
         forecast: Vec::new(),
         traffic: TrafficState::default(),
-        signals: kept::known(&d.status, &workload.digest),
+        signals: kept::known(&d.status, &workload.digest, &stable.digest),
         restarts_before: 0,
         outcome: None,
         trigger: None,
