@@ -71,6 +71,17 @@ pub struct Tally {
     pub stable_errors: u64,
 }
 
+impl Tally {
+    /// Adds counts to counts.
+    pub fn add(&mut self, more: &Self) {
+        let Self { canary_requests, canary_errors, stable_requests, stable_errors } = more;
+        self.canary_requests = self.canary_requests.saturating_add(*canary_requests);
+        self.canary_errors = self.canary_errors.saturating_add(*canary_errors);
+        self.stable_requests = self.stable_requests.saturating_add(*stable_requests);
+        self.stable_errors = self.stable_errors.saturating_add(*stable_errors);
+    }
+}
+
 /// What one signal has seen.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -85,9 +96,13 @@ pub struct SignalState {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "evidence_schema")]
     pub evidence: Option<Evidence>,
+    /// With `allowAbsoluteOnly`: the capitals against the floor alone, from the time in which stable had no requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "evidence_schema")]
+    pub absolute: Option<Evidence>,
     /// What the capitals were won against: tolerance, floor and alpha. Under another policy they begin anew.
     #[serde(default, skip_serializing_if = "String::is_empty")]
-    #[schemars(length(max = 80))]
+    #[schemars(length(max = 200))]
     pub policy: String,
     /// How much more than by chance stable's errors scattered between its pods before the attempt; 1 if not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -119,6 +134,7 @@ impl SignalState {
             policy: _,
             dispersion: _,
             evidence,
+            absolute: _,
             counts,
             samples,
             closed,
@@ -137,9 +153,13 @@ impl SignalState {
 }
 
 impl TrafficState {
-    /// A wave begins: its counts start at nothing.
+    /// A wave begins: its counts start at nothing. What is not complete yet belongs to the wave before and speaks for no
+    /// other: only a disaster is believed of it.
     pub fn next_wave(&mut self) {
-        let Self { until: _, cursors: _, open: _, run: _, wave, settled } = self;
+        let Self { until: _, cursors: _, open, run: _, wave, settled } = self;
+        if let Some(OpenPoll { end: _, settling, settled }) = open {
+            settling.add(&std::mem::take(settled));
+        }
         *wave = Tally::default();
         *settled = Tally::default();
     }
@@ -155,7 +175,24 @@ pub struct KeptEvidence {
     pub stable: String,
     /// What each signal that compares had seen.
     #[schemars(length(max = 10))]
-    pub signals: Vec<SignalState>,
+    pub signals: Vec<KeptSignal>,
+}
+
+/// What one signal had seen of a version.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct KeptSignal {
+    /// Name of the signal.
+    pub name: String,
+    /// What the capitals were won against.
+    #[schemars(length(max = 200))]
+    pub policy: String,
+    /// The scatter of errors that was taken into account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dispersion: Option<Number>,
+    /// The capitals.
+    #[schemars(schema_with = "evidence_schema")]
+    pub evidence: Evidence,
 }
 
 /// What one wave can be expected to take and to see.
@@ -179,10 +216,10 @@ pub struct WaveForecast {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Cursors(BTreeMap<String, f64>);
 
-/// Series whose values are kept; those beyond it are not counted.
-const MOST_CURSORS: usize = 256;
-
 impl Cursors {
+    /// Series whose values are kept; those beyond it are not counted.
+    pub const MOST: usize = 256;
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -195,14 +232,14 @@ impl Cursors {
 
     /// Remembers the last value of a series.
     pub fn set(&mut self, id: &str, value: f64) {
-        if self.0.len() < MOST_CURSORS || self.0.contains_key(id) {
+        if self.0.len() < Self::MOST || self.0.contains_key(id) {
             self.0.insert(id.to_owned(), value);
         }
     }
 
     /// Whether no further series can be remembered.
     pub fn is_full(&self) -> bool {
-        self.0.len() >= MOST_CURSORS
+        self.0.len() >= Self::MOST
     }
 }
 
@@ -222,7 +259,7 @@ impl<'de> Deserialize<'de> for Cursors {
             let (id, value) = entry.split_once('=')?;
             Some((id.to_owned(), value.parse().ok().filter(|value: &f64| value.is_finite())?))
         };
-        Ok(Self(text.split(' ').filter_map(entry).take(MOST_CURSORS).collect()))
+        Ok(Self(text.split(' ').filter_map(entry).take(Self::MOST).collect()))
     }
 }
 

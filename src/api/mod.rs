@@ -18,7 +18,7 @@ mod status;
 mod units;
 
 pub use conditions::{Condition, ConditionStatus, ConditionType, merge_conditions};
-pub use evidence::{Cursors, KeptEvidence, OpenPoll, SignalState, Tally, TrafficState, WaveForecast};
+pub use evidence::{Cursors, KeptEvidence, KeptSignal, OpenPoll, SignalState, Tally, TrafficState, WaveForecast};
 pub use provider::{
     BasicAuth, BearerAuth, CertificateAuthority, CertificateRef, ClientCertificate, MetricsProvider,
     MetricsProviderSpec, ProviderAuth, ProviderHeader, ProviderTls, SecretRef, TokenRef,

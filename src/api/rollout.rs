@@ -236,14 +236,14 @@ pub struct Analysis {
     /// The most that the chance may be that a wave passes although the version has a regression which the wave's `evidence` is to exclude. Default: 5%.
     #[serde(default = "default_beta")]
     pub beta: Percent,
-    /// Judge against the floor alone while stable has no traffic to compare with. Without it such a time is no evidence of harm.
+    /// Judge by the floor alone in a time in which stable has no request to compare with, such as a wave of 100%. Without it such a time is no evidence of harm. Both tests then have half of alpha.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub allow_absolute_only: bool,
     /// The signals. All must pass for a wave to end; one breach takes the version back.
     #[schemars(length(min = 1, max = 10))]
     #[x_kube(validation = Rule::new("self.all(s, self.exists_one(t, t.name == s.name))").message("analysis.signals: each name may be used once"))]
-    #[x_kube(validation = Rule::new("self.exists(s, !has(s.dryRun) || !s.dryRun)").message("analysis.signals: at least one signal must act; all have dryRun: true"))]
-    #[x_kube(validation = Rule::new("self.filter(s, has(s.latency) || has(s.restarts) || (has(s.errorRatio) && !has(s.errorRatio.threshold))).size() <= 4").message("analysis.signals: at most 4 signals may compare with stable (errorRatio without threshold, latency, restarts); they share alpha"))]
+    #[x_kube(validation = Rule::new("self.exists(s, (!has(s.dryRun) || !s.dryRun) && (has(s.errorRatio) || has(s.latency) || has(s.query)))").message("analysis.signals: at least one errorRatio, latency or query must act; restarts, burnRate and dryRun are no evidence that a version is good"))]
+    #[x_kube(validation = Rule::new("self.filter(s, has(s.latency) || has(s.restarts) || (has(s.errorRatio) && !has(s.errorRatio.threshold))).size() <= 3").message("analysis.signals: at most 3 signals may compare with stable (errorRatio without threshold, latency, restarts); they share alpha"))]
     pub signals: Vec<Signal>,
 }
 

@@ -150,6 +150,7 @@ pub struct BurnWindow {
     /// The short window: it shows that it still goes on.
     pub short: Duration,
     /// How many times as fast as the objective allows.
+    #[x_kube(validation = Rule::new("double(self) >= 1.0").message("analysis.signals.burnRate.windows: factor must be 1 or more"))]
     pub factor: Number,
 }
 

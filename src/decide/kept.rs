@@ -4,20 +4,20 @@
 //! between, or by applying the same one until chance lets it pass, would undo the error rate that is promised. Owns
 //! what is kept, and that it stays small. What a wave had shown to be safe is not kept.
 
-use crate::api::{KeptEvidence, Outcome, RolloutStatus, Run, SignalState};
-use crate::judge::EVIDENCE_LENGTH;
+use crate::api::{KeptEvidence, KeptSignal, Outcome, RolloutStatus, Run, SignalState};
+use crate::judge::{EVIDENCE_LENGTH, KEPT_LENGTH};
 
 /// All evidence in a status, running and kept, in bytes.
 const ROOM: usize = 2_048;
 /// Name, policy and the rest around the evidence of one signal.
-const AROUND: usize = 100;
+const AROUND: usize = 90;
 
 /// An attempt makes room for the next one: what it had seen is kept unless its template became stable.
 pub(super) fn keep(status: &mut RolloutStatus) {
     let Some(run) = &status.run else { return };
     let (revision, stable) = (run.revision.clone(), run.from_revision.clone());
     let promoted = run.outcome == Some(Outcome::Promoted);
-    let signals: Vec<SignalState> = run.signals.iter().filter_map(essence).collect();
+    let signals: Vec<KeptSignal> = run.signals.iter().filter_map(essence).collect();
     let each = signals.len().max(1);
     // What was compared with a version that is stable no longer answers a question that nobody asks any more.
     status.kept.retain(|kept| kept.revision != revision && kept.stable == stable && !promoted);
@@ -25,7 +25,8 @@ pub(super) fn keep(status: &mut RolloutStatus) {
         status.kept.push(KeptEvidence { revision, stable, signals });
     }
     // The next attempt has as many signals, and needs its room first.
-    let most = ROOM.saturating_sub(size(each)).checked_div(size(each)).unwrap_or(0).min(4);
+    let room = ROOM.saturating_sub(size(each, EVIDENCE_LENGTH));
+    let most = room.checked_div(size(each, KEPT_LENGTH)).unwrap_or(0).min(4);
     let extra = status.kept.len().saturating_sub(most);
     status.kept.drain(..extra);
 }
@@ -34,25 +35,26 @@ pub(super) fn keep(status: &mut RolloutStatus) {
 pub(super) fn known(status: &RolloutStatus, revision: &str, stable: &str) -> Vec<SignalState> {
     // The last attempt is still whole if it was of the same template.
     let last = status.run.as_ref().filter(|run| run.revision == revision && run.from_revision == stable);
-    let of = |run: &Run| run.signals.iter().filter_map(essence).collect();
+    let of = |run: &Run| run.signals.iter().filter_map(essence).collect::<Vec<_>>();
     let kept = status.kept.iter().find(|kept| kept.revision == revision && kept.stable == stable);
-    last.map(of).or_else(|| kept.map(|kept| kept.signals.clone())).unwrap_or_default()
+    let signals = last.map(of).or_else(|| kept.map(|kept| kept.signals.clone())).unwrap_or_default();
+    signals.into_iter().map(resumed).collect()
 }
 
-fn essence(state: &SignalState) -> Option<SignalState> {
+fn essence(state: &SignalState) -> Option<KeptSignal> {
     let mut evidence = state.evidence.filter(|evidence| !evidence.is_fresh())?;
     evidence.next_wave();
-    Some(SignalState {
-        name: state.name.clone(),
-        policy: state.policy.clone(),
-        dispersion: state.dispersion.clone(),
-        evidence: Some(evidence),
-        ..SignalState::default()
-    })
+    let SignalState { name, policy, dispersion, .. } = state.clone();
+    Some(KeptSignal { name, policy, dispersion, evidence })
 }
 
-const fn size(signals: usize) -> usize {
-    signals.saturating_mul(EVIDENCE_LENGTH.saturating_add(AROUND))
+fn resumed(kept: KeptSignal) -> SignalState {
+    let KeptSignal { name, policy, dispersion, evidence } = kept;
+    SignalState { name, policy, dispersion, evidence: Some(evidence), ..SignalState::default() }
+}
+
+const fn size(signals: usize, each: usize) -> usize {
+    signals.saturating_mul(each.saturating_add(AROUND))
 }
 
 #[cfg(test)]
@@ -93,14 +95,25 @@ mod tests {
 
     #[test]
     fn what_is_kept_stays_small() {
+        for signals in 1..=3 {
+            bounded(signals);
+        }
+    }
+
+    fn bounded(signals: usize) {
         let mut status = RolloutStatus::default();
         for revision in 0..20 {
-            status.run = Some(tried(&format!("r{revision}"), "a", "Superseded"));
+            let mut run = tried(&format!("r{revision}"), "a", "Superseded");
+            run.signals = vec![run.signals[0].clone(); signals];
+            status.run = Some(run);
             keep(&mut status);
             let running = serde_json::to_string(&status.run.as_ref().unwrap().signals).unwrap();
             let kept = serde_json::to_string(&status.kept).unwrap();
-            assert!(running.len() + kept.len() <= ROOM, "{} + {}", running.len(), kept.len());
+            assert!(running.len().saturating_add(kept.len()) <= ROOM, "{} and {}", running.len(), kept.len());
         }
-        assert!(!known(&status, "r18", "a").is_empty() && known(&status, "r1", "a").is_empty());
+        // The shop's two signals have room for one earlier template, three signals or more for none but the last.
+        status.run = Some(tried("next", "a", "Superseded"));
+        assert_eq!(known(&status, "r19", "a").is_empty(), signals > 2, "{signals}");
+        assert!(known(&status, "r1", "a").is_empty());
     }
 }

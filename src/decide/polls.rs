@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::measure::Series;
-use super::tally::{Bounds, ENDED_SCRAPES, Increment, merge};
+use super::tally::{Bounds, ENDED_SCRAPES, Increment};
 use crate::api::{Duration, OpenPoll, Tally};
 
 /// One complete interval.
@@ -54,7 +54,8 @@ pub(super) fn gather(
         close(open, *at);
         let empty = || OpenPoll { end: cell_end(*at, bounds), settling: Tally::default(), settled: Tally::default() };
         let cell = open.get_or_insert_with(empty);
-        merge(if increment.settled { &mut cell.settled } else { &mut cell.settling }, &increment.counts);
+        let part = if increment.settled { &mut cell.settled } else { &mut cell.settling };
+        part.add(&increment.counts);
     }
     if let Some(complete) = complete {
         close(open, complete);

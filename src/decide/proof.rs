@@ -202,7 +202,8 @@ fn burning(
 
 /// How much stable's errors scatter between its pods, where the counters tell pods apart.
 fn scatter(counts: &Counts, answers: &[tally::Answered<'_>], interval: Duration) -> f64 {
-    let mut cells: BTreeMap<i64, BTreeMap<&str, PodCount>> = BTreeMap::new();
+    // Buckets of a histogram take away, so what is bad is known only when all series are added up.
+    let mut cells: BTreeMap<i64, BTreeMap<&str, (i64, i64)>> = BTreeMap::new();
     let length = interval.as_millis().max(1);
     for (ask, series) in answers.iter().flat_map(|(ask, series)| series.iter().map(move |one| (*ask, one))) {
         let (Some(part), Some(pod)) = (counts.part(ask, series), counts.pod(ask, series)) else { continue };
@@ -211,22 +212,18 @@ fn scatter(counts: &Counts, answers: &[tally::Answered<'_>], interval: Duration)
         }
         for pair in series.samples.windows(2) {
             let [before, after] = pair else { continue };
-            let grown = tally::delta(before.value, after.value).unsigned_abs();
+            let grown = tally::delta(before.value, after.value);
             let cell = after.at.as_millisecond().checked_div_euclid(length).unwrap_or(0);
-            let count = cells.entry(cell).or_default().entry(pod).or_default();
-            if part.n > 0 {
-                count.requests = count.requests.saturating_add(grown);
-            }
-            match part.x.signum() {
-                1 => count.bad = count.bad.saturating_add(grown),
-                -1 => count.bad = count.bad.saturating_sub(grown),
-                _ => {}
-            }
+            let (requests, bad) = cells.entry(cell).or_default().entry(pod).or_default();
+            *requests = requests.saturating_add(grown.saturating_mul(i64::from(part.n)));
+            *bad = bad.saturating_add(grown.saturating_mul(i64::from(part.x)));
         }
     }
     let mut dispersion = Dispersion::default();
     for pods in cells.values() {
-        dispersion.add(&pods.values().copied().collect::<Vec<_>>());
+        let whole = |count: &i64| u64::try_from(*count).unwrap_or(0);
+        let count = |(requests, bad): &(i64, i64)| PodCount { requests: whole(requests), bad: whole(bad) };
+        dispersion.add(&pods.values().map(count).collect::<Vec<_>>());
     }
     dispersion.phi()
 }
@@ -312,6 +309,8 @@ pub(super) fn begin(run: &mut Run, proof: &Proof) {
         let known = run.signals.iter_mut().find(|state| state.name == *name);
         let dispersion = Some(Number::from_value((dispersion * 100.0).round() / 100.0)).filter(|one| one.value() > 1.0);
         match known {
+            // Evidence that is resumed was gathered under the scatter known then; another one would begin it anew.
+            Some(state) if state.evidence.is_some() => {}
             Some(state) => state.dispersion = dispersion,
             None => {
                 run.signals.push(SignalState { name: name.clone(), dispersion, ..SignalState::default() });

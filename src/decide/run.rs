@@ -17,10 +17,11 @@ use crate::api::{Duration, Outcome, Phase, Revision, Run, SignalState, Step, Ver
 pub(super) fn advance(d: &mut Draft<'_>) {
     // Each pass of the loop is a step forward; there are fewer steps than this.
     for _ in 0..10 {
+        interrupt(d);
+        // What an interrupt changed is no step forward yet: the step it leads to is taken once in this pass.
         let Some(step) = d.active().map(|run| run.step) else {
             return;
         };
-        interrupt(d);
         match d.active().map(|run| run.step) {
             Some(Step::Preflight) => check(d),
             Some(Step::Starting) => start(d),

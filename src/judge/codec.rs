@@ -11,21 +11,29 @@ use super::bets::Bets;
 use super::safety::Safety;
 use super::{Evidence, RUNGS};
 
-const VERSION: u8 = 1;
+/// The first byte says what follows: with what this wave had shown to be safe, or without where there is nothing of it.
+const WHOLE: u8 = 1;
+const HARM_ONLY: u8 = 2;
 /// The length of the text.
 pub const LENGTH: usize = (1 + 2 * (4 + 16 * RUNGS) + 8 * RUNGS + 16usize).saturating_mul(4).div_ceil(3);
+
+/// The length of the text where nothing of a wave is in it.
+pub const KEPT_LENGTH: usize = (1 + 2 * (4 + 16 * RUNGS)).saturating_mul(4).div_ceil(3);
 
 impl Evidence {
     /// The evidence as text.
     pub fn to_text(&self) -> String {
-        let mut bytes = vec![VERSION];
+        let fresh = self.safety == Safety::default();
+        let mut bytes = vec![if fresh { HARM_ONLY } else { WHOLE }];
         for bets in [&self.harm, &self.fuse] {
             bytes.extend(bets.polls.to_le_bytes());
             bytes.extend(bets.relative.iter().chain(&bets.floor).flat_map(|bet| bet.to_le_bytes()));
         }
-        bytes.extend(self.safety.relative.iter().flat_map(|log| log.to_le_bytes()));
-        bytes.extend(self.safety.bad.to_le_bytes());
-        bytes.extend(self.safety.good.to_le_bytes());
+        if !fresh {
+            bytes.extend(self.safety.relative.iter().flat_map(|log| log.to_le_bytes()));
+            bytes.extend(self.safety.bad.to_le_bytes());
+            bytes.extend(self.safety.good.to_le_bytes());
+        }
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
@@ -33,18 +41,18 @@ impl Evidence {
     pub fn from_text(text: &str) -> Option<Self> {
         let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
         let mut reader = Reader(&bytes);
-        if reader.take()? != [VERSION] {
-            return None;
-        }
-        let evidence = Self {
-            harm: reader.bets()?,
-            fuse: reader.bets()?,
-            safety: Safety {
+        let [form] = reader.take()?;
+        let (harm, fuse) = (reader.bets()?, reader.bets()?);
+        let safety = match form {
+            WHOLE => Safety {
                 relative: reader.floats()?,
                 bad: u64::from_le_bytes(reader.take()?),
                 good: u64::from_le_bytes(reader.take()?),
             },
+            HARM_ONLY => Safety::default(),
+            _ => return None,
         };
+        let evidence = Self { harm, fuse, safety };
         let Self { harm, fuse, safety } = &evidence;
         let bets = [harm, fuse].into_iter().flat_map(|bets| bets.relative.iter().chain(&bets.floor));
         let sound = bets.into_iter().all(|bet| bet.is_finite() && *bet >= 0.0)

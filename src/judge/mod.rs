@@ -14,7 +14,7 @@ mod forecast;
 mod safety;
 pub mod split;
 
-pub use codec::LENGTH as EVIDENCE_LENGTH;
+pub use codec::{KEPT_LENGTH, LENGTH as EVIDENCE_LENGTH};
 pub use dispersion::{Dispersion, PodCount};
 pub use forecast::Forecast;
 
@@ -191,6 +191,11 @@ impl Evidence {
     pub fn harm(&self) -> f64 {
         let (relative, floor) = self.harm.wealth();
         relative.min(floor)
+    }
+
+    /// The capital against the floor alone, for traffic that has nothing to be compared with.
+    pub fn floor(&self) -> f64 {
+        self.harm.wealth().1
     }
 
     /// How many polls the harm test has seen.

@@ -228,12 +228,19 @@ fn at_full_weight_there_is_nothing_to_compare_with() {
     play(&mut world, 60, &mut transcript);
     assert!(world.events.iter().any(|event| event.contains("at 100% there is no stable to compare with")));
     assert_eq!(run(&world).outcome, None, "no harm, and never safe: {transcript}");
+    // After a wave with stable traffic, too: what was won there speaks for itself.
+    spec.waves.insert(0, serde_json::from_value(json!({"weight": 10, "bake": "5s"})).unwrap());
     spec.analysis.allow_absolute_only = true;
     let (mut world, mut transcript) = adopted_with(spec);
-    world.behave("v2", Behaviour { errors: 0.3, ..Behaviour::default() });
     world.apply("v2");
-    play(&mut world, 60, &mut transcript);
+    while world.share() < 100.0 && world.now.as_second() < 1_000_100 {
+        play(&mut world, 1, &mut transcript);
+    }
+    world.behave("v2", Behaviour { errors: 0.3, ..Behaviour::default() });
+    play(&mut world, 30, &mut transcript);
     assert_eq!(run(&world).outcome, Some(Outcome::RolledBack), "{transcript}");
+    let summary = run(&world).summary.clone().unwrap();
+    assert!(summary.contains("without a stable to compare with"), "{summary}");
 }
 
 #[test]

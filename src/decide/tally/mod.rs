@@ -100,8 +100,12 @@ pub(super) fn fold(state: &mut TrafficState, counts: &Counts, answers: &[Answere
             Role::Canary => Some(0.0),
             Role::Stable => stable_watched.then_some(0.0),
         };
-        let mut last = cursor.or_else(|| before(series)).or(newborn);
-        let mut from = since;
+        let known = cursor.or_else(|| before(series));
+        let mut last = known.or(newborn);
+        // What a newborn series counts happened since the scrape before, which did not show it yet.
+        let first_at = series.samples.iter().map(|sample| sample.at).find(|at| *at > since);
+        let born = first_at.filter(|_| known.is_none()).map(|at| earlier(at, bounds.scrape));
+        let mut from = born.map_or(since, |born| born.max(since));
         for sample in series.samples.iter().filter(|sample| sample.at > since && sample.at <= horizon) {
             if let Some(previous) = last {
                 let growth = growth.entry(sample.at).or_insert(Growth { settled: true, ..Growth::default() });
@@ -120,12 +124,12 @@ pub(super) fn fold(state: &mut TrafficState, counts: &Counts, answers: &[Answere
     let increments: BTreeMap<Timestamp, Increment> =
         growth.into_iter().map(|(at, growth)| (at, growth.increment())).collect();
     for (at, increment) in &increments {
-        merge(&mut state.run, &increment.counts);
+        state.run.add(&increment.counts);
         if *at > bounds.wave {
-            merge(&mut state.wave, &increment.counts);
+            state.wave.add(&increment.counts);
         }
         if increment.settled {
-            merge(&mut state.settled, &increment.counts);
+            state.settled.add(&increment.counts);
         }
     }
     let complete = polls::complete(counted.iter().map(|one| one.series), bounds.scrape);
@@ -176,15 +180,6 @@ pub(super) fn delta(previous: f64, value: f64) -> i64 {
     } else {
         0
     }
-}
-
-/// Adds counts to counts.
-pub(super) fn merge(into: &mut Tally, more: &Tally) {
-    let Tally { canary_requests, canary_errors, stable_requests, stable_errors } = more;
-    into.canary_requests = into.canary_requests.saturating_add(*canary_requests);
-    into.canary_errors = into.canary_errors.saturating_add(*canary_errors);
-    into.stable_requests = into.stable_requests.saturating_add(*stable_requests);
-    into.stable_errors = into.stable_errors.saturating_add(*stable_errors);
 }
 
 #[cfg(test)]

@@ -170,6 +170,19 @@ fn a_counter_that_ended_long_ago_holds_nothing_back() {
 }
 
 #[test]
+fn a_code_that_is_born_after_the_weight_settled_is_evidence() {
+    let mut state = TrafficState::default();
+    let seen = [
+        series("b", "shop-canary", "200", &[(101, 5.0), (104, 9.0), (105, 20.0), (106, 30.0)]),
+        series("e", "shop-canary", "500", &[(106, 2.0)]),
+    ];
+    let news = count(&mut state, &seen);
+    assert_eq!((state.settled.canary_requests, state.settled.canary_errors), (23, 2));
+    let bad: u64 = news.polls.iter().map(|poll| poll.settled.canary_errors).sum();
+    assert_eq!(bad, 2, "an error that is the first of its kind is no less an error");
+}
+
+#[test]
 fn the_interval_that_straddles_a_weight_change_is_no_evidence() {
     let mut state = TrafficState::default();
     let seen = [series("b", "shop-canary", "500", &[(101, 5.0), (102, 9.0), (104, 20.0), (105, 21.0)])];

@@ -13,7 +13,7 @@ use super::super::sources::{Counts, Role, Unsupported};
 use super::super::tally::{self, Bounds};
 use super::super::time::{elapsed, human, later, times};
 use super::{Blind, Stream};
-use crate::api::{Duration, Run, TrafficState};
+use crate::api::{Cursors, Duration, Run, TrafficState};
 use crate::judge::Arm;
 
 /// How far the scrape interval reaches until a weight change is seen in the counters.
@@ -61,11 +61,13 @@ pub(super) fn stream(
     let answers: Vec<_> = readings.iter().map(|reading| (&reading.ask, reading.series.as_slice())).collect();
     // Errors without their requests would count wrong: as long as one question was never answered, none is counted.
     let all = asks.len() == readings.len() && readings.iter().all(|reading| reading.answered_at.is_some());
-    let news = if all { tally::fold(counted, &trusted, &answers, &bounds) } else { tally::News::default() };
+    // Without the bucket at the threshold every request of the canary would look slow.
+    let lost = readings.iter().any(|one| counts.edge_lost(Role::Canary, &one.ask, &one.series));
+    let news = if all && !lost { tally::fold(counted, &trusted, &answers, &bounds) } else { tally::News::default() };
     let readable = if readings.len() < asks.len() {
         Err(waiting_for_first(provider, run.step_at))
     } else {
-        readable(snapshot, provider, run, &trusted, &readings)
+        readable(snapshot, provider, run, &trusted, &readings, counted)
     };
     let pods = pods(&trusted, &readings);
     Stream { counts, news, run: counted.run, wave: counted.wave, until: counted.until, pods, readable }
@@ -93,6 +95,7 @@ fn readable(
     run: &Run,
     counts: &Counts,
     readings: &[&Reading],
+    counted: &TrafficState,
 ) -> Result<(), Blind> {
     if let Some(failure) = readings.iter().find_map(|reading| reading.failure.as_ref()) {
         return Err(Blind {
@@ -129,6 +132,14 @@ fn readable(
             since: accepted,
         }),
         (_, _) if !canary_seen => Err(waiting_for_first(provider, run.step_at)),
+        (_, _) if counted.cursors.is_full() => Err(Blind {
+            reason: "TooManySeries",
+            sentence: format!(
+                "the counters have more series than can be followed in one attempt ({}); use a source with fewer labels",
+                Cursors::MOST
+            ),
+            since: accepted.unwrap_or(run.step_at),
+        }),
         (_, _) if readings.iter().any(|one| counts.edge_lost(Role::Canary, &one.ask, &one.series)) => Err(Blind {
             reason: "NoSuchBucket",
             sentence: "the canary's histogram has no bucket at the threshold; it has other buckets than stable"

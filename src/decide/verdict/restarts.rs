@@ -4,7 +4,6 @@
 //! find harm but never holds a wave up: what shows that a version is safe is its traffic.
 
 use super::super::snapshot::{PodFacts, Snapshot};
-use super::super::tally::merge;
 use super::super::time::elapsed;
 use super::super::words::odds;
 use super::compare;
@@ -75,7 +74,7 @@ fn take(snapshot: &Snapshot, run: &Run, state: &mut SignalState) -> Option<Poll>
         canary_requests: seconds(&snapshot.canary_pods),
         stable_requests: seconds(stable),
     };
-    merge(&mut counted.run, &tally);
+    counted.run.add(&tally);
     state.until = Some(snapshot.now);
     let poll = Poll::new(tally.canary_errors, tally.canary_requests, tally.stable_errors, tally.stable_requests);
     (tally.canary_requests > 0).then_some(poll)

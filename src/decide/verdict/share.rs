@@ -21,7 +21,7 @@ pub(super) fn follows(snapshot: &Snapshot, run: &Run, readable: bool) -> Result<
         .analysis
         .signals
         .iter()
-        .any(|signal| signal.error_ratio.is_some() || signal.latency.is_some());
+        .any(|signal| !signal.dry_run && (signal.error_ratio.is_some() || signal.latency.is_some()));
     if !readable && !counted {
         // Only user queries, and a data plane whose counters we cannot read: the weight itself must do.
         return Ok(format!("weight {}%", run.weight));

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::super::polls::Poll;
 use super::super::snapshot::Snapshot;
 use super::super::time::{elapsed, human};
-use super::super::words::{as_f64, grouped, odds, share_text};
+use super::super::words::{as_f64, grouped, odds, percent, share_text};
 use super::{Harm, Opinion, Stream};
 use crate::api::{Duration, RolloutSpec, Run, Signal, SignalState, Tally, WaveEvidence};
 use crate::judge::{self, Forecast, Judge, Policy, Verdict};
@@ -58,12 +58,15 @@ pub(in super::super) fn policy(spec: &RolloutSpec, signal: &Signal, wave: usize,
         _ => (None, ERROR_FLOOR),
     };
     let exclude = exclusion(spec, wave);
+    // Two tests share what one would have.
+    let both = if spec.analysis.allow_absolute_only { 0.5 } else { 1.0 };
     Policy {
         tolerance: tolerance.map_or(TOLERANCE, |number| number.value()),
         floor,
-        alpha: spec.analysis.alpha.ratio() * part,
+        alpha: spec.analysis.alpha.ratio() * part * both,
         exclude_ratio: exclude.0,
-        exclude_floor: exclude.1,
+        // What is never harm needs not be excluded: else there would be rates that are neither.
+        exclude_floor: exclude.1.max(floor),
         beta: spec.analysis.beta.ratio(),
         dispersion: dispersion.max(1.0),
     }
@@ -102,7 +105,7 @@ pub(super) fn judge(spec: &RolloutSpec, signal: &Signal, state: &mut SignalState
 }
 
 /// Takes the new polls in. One without a request of the canary says nothing.
-fn look(judge: &Judge, state: &mut SignalState, polls: &[Poll]) {
+fn look(judge: &Judge, state: &mut SignalState, polls: &[Poll], absolute: bool) {
     let evidence = state.evidence.get_or_insert_default();
     for poll in polls {
         if poll.settling.canary_requests > 0 {
@@ -111,7 +114,14 @@ fn look(judge: &Judge, state: &mut SignalState, polls: &[Poll]) {
         if poll.settled.canary_requests > 0 {
             judge.look(evidence, &counts(&poll.settled));
         }
+        if absolute && poll.settled.canary_requests > 0 && poll.settled.stable_requests == 0 {
+            judge.look(state.absolute.get_or_insert_default(), &counts(&poll.settled));
+        }
         state.until = Some(state.until.map_or(poll.end, |until| until.max(poll.end)));
+        // Harm is final: what comes after it in the same reading cannot take it back.
+        if judge.verdict(evidence) == Verdict::Harm {
+            break;
+        }
     }
 }
 
@@ -131,12 +141,11 @@ pub(super) fn opinion(
         Ok(judge) => judge,
         Err(why) => return Opinion::Undecided(why),
     };
-    look(&judge, state, &stream.news.polls);
+    look(&judge, state, &stream.news.polls, spec.analysis.allow_absolute_only);
     let evidence = state.evidence.unwrap_or_default();
     let capital = judge.capital(&evidence);
-    let alone =
-        spec.analysis.allow_absolute_only && stream.run.stable_requests == 0 && capital.floor >= judge.harm_at();
-    let verdict = if alone { Verdict::Harm } else { judge.judge(&capital) };
+    let absolute = state.absolute.map(|absolute| absolute.floor()).filter(|won| *won >= judge.harm_at());
+    let verdict = if absolute.is_some() { Verdict::Harm } else { judge.judge(&capital) };
     let compared = |tally: &Tally| {
         format!(
             "{} {} vs {} stable on {} requests",
@@ -148,14 +157,16 @@ pub(super) fn opinion(
     };
     match verdict {
         Verdict::Harm => {
-            let tolerance = judge.policy().tolerance;
-            let fused = capital.fuse >= judge.fuse_at();
-            let (won, needed) = if fused {
-                (capital.fuse, judge.fuse_at())
-            } else {
-                (capital.harm.max(if alone { capital.floor } else { 0.0 }), judge.harm_at())
+            let Policy { tolerance, floor, .. } = *judge.policy();
+            let (worse, won, needed) = match absolute {
+                Some(won) => {
+                    (format!("more than {} without a stable to compare with", percent(floor)), won, judge.harm_at())
+                }
+                None if capital.harm >= judge.harm_at() => {
+                    (format!("worse than {tolerance}x stable"), capital.harm, judge.harm_at())
+                }
+                None => ("a disaster".to_owned(), capital.fuse, judge.fuse_at()),
             };
-            let worse = if fused { "a disaster".to_owned() } else { format!("worse than {tolerance}x stable") };
             let sentence = format!("{}: {worse}, odds {} ({} needed)", compared(&stream.run), odds(won), odds(needed));
             let sentence = sentence + &suspect(stream).unwrap_or_default();
             let sample_at = stream.until.or(state.until).unwrap_or(snapshot.now);

@@ -62,7 +62,7 @@ fn another_policy_begins_anew_and_another_exclusion_only_its_own_part() {
         settling: Tally::default(),
         settled: Tally { canary_requests: 100, canary_errors, stable_requests: 900, stable_errors: 1 },
     };
-    look(&judged, &mut state, &[poll(5), poll(5)]);
+    look(&judged, &mut state, &[poll(5), poll(5)], false);
     let before = judged.capital(&state.evidence.unwrap());
     assert!(before.harm > 1.0 && before.safe != 1.0);
     // The next wave excludes more: capital against harm stays, that for safety begins anew.
@@ -77,8 +77,23 @@ fn another_policy_begins_anew_and_another_exclusion_only_its_own_part() {
 }
 
 #[test]
-fn four_signals_fit_into_a_status() {
-    let evidence = Some(judge::Evidence::default());
-    let state = SignalState { name: "errors".into(), evidence, ..SignalState::default() };
-    assert!(4 * serde_json::to_string(&state.evidence).unwrap().len() <= 2_048);
+fn harm_is_final_whatever_is_read_after_it() {
+    let (spec, run, mut state) = (spec(json!([{"name": "errors", "errorRatio": {}}])), run(), SignalState::default());
+    let judged = judge(&spec, &spec.analysis.signals[0], &mut state, &run).unwrap();
+    let poll = |canary_errors| Poll {
+        end: run.step_at,
+        settling: Tally::default(),
+        settled: Tally { canary_requests: 100, canary_errors, stable_requests: 900, stable_errors: 1 },
+    };
+    // An outage of Prometheus ends: a bad time and a good time are read at once.
+    let polls: Vec<Poll> = [poll(5); 4].into_iter().chain([poll(0); 50]).collect();
+    look(&judged, &mut state, &polls, false);
+    assert_eq!(judged.verdict(&state.evidence.unwrap()), Verdict::Harm);
+}
+
+#[test]
+fn what_is_never_harm_needs_not_be_excluded() {
+    let spec = spec(json!([{"name": "slow", "latency": {"over": "250ms"}}]));
+    let last = policy(&spec, &spec.analysis.signals[0], 4, 1.0);
+    assert_eq!((last.floor, last.exclude_floor), (0.01, 0.01));
 }
