@@ -21,7 +21,7 @@ E2E_THREADS ?= 4
 help: ## List the targets
 	@echo "Sluice: progressive rollouts for Kubernetes"
 	@echo
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14 | sed 's/^/  make /'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16 | sed 's/^/  make /'
 	@echo
 	@echo "  make demo KUBECONTEXT=…   runs the demo on an existing cluster; it says what it needs there"
 
@@ -83,6 +83,19 @@ e2e: tools build ## Run the end-to-end tests on a testbed of their own
 rollbacks: tools build ## Measure the time from a breaching sample to weight 0 over ten rollbacks
 	cargo test --locked --test e2e --no-run
 	SLUICE_ROLLBACKS=10 tests/e2e.sh $(TESTBED) rollbacks $(RELEASE) 1 scenario_18
+
+.PHONY: bench
+bench: ## Measure what one poll costs the judge
+	cargo bench --locked --bench update
+
+# `make bench-verdicts TABLES=--quick` prints coarse tables and leaves docs/ alone.
+TABLES ?=
+
+.PHONY: bench-verdicts
+bench-verdicts: ## Simulate the verdicts and write docs/verdict-tables.md; fails if a goal is missed
+	cargo build --locked --release --package verdict-tables
+	$(RELEASE)/verdict-tables $(TABLES) | tee $(CARGO_TARGET_DIR)/verdict-tables.md
+	$(if $(TABLES),,cp $(CARGO_TARGET_DIR)/verdict-tables.md docs/verdict-tables.md)
 
 .PHONY: crds
 crds: ## Write crds/ anew from src/api

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::{app, crds, telemetry};
+use crate::{app, crds, judge_command, telemetry};
 
 /// Progressive rollout controller for Kubernetes.
 #[derive(Debug, Parser)]
@@ -26,6 +26,8 @@ enum Command {
         #[arg(long, value_name = "FOLDER")]
         dir: Option<PathBuf>,
     },
+    /// Say what the verdict on given counts is, poll by poll.
+    Judge(judge_command::Args),
 }
 
 #[derive(Debug, clap::Args)]
@@ -62,6 +64,7 @@ impl Cli {
         match self.command {
             Command::Run(args) => run(args),
             Command::Crds { dir } => write_crds(dir),
+            Command::Judge(args) => args.run(),
         }
     }
 }

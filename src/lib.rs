@@ -25,6 +25,7 @@ pub mod controller;
 pub mod crds;
 pub mod decide;
 pub mod judge;
+pub mod judge_command;
 pub mod observe;
 pub mod prometheus;
 pub mod record;

@@ -5,11 +5,12 @@
 //! for every base rate and every share of traffic, changing from poll to poll as they like (docs/verdicts.md, "Why it
 //! may be looked at at any time"). Must not know what follows from the capital.
 //!
-//! Numbers: a factor is computed as the exponential of a sum of logarithms, so its relative error is at most
-//! (|ln L| + 4) × 2⁻⁵²; a process has made n multiplications and additions of positive numbers after n polls, so its
-//! capital is off by a relative n × (max |ln L| + 6) × 2⁻⁵² at most (10⁻¹⁰ after 1,000 polls of 100 errors each). What
-//! would overflow is cut at `MOST` and what underflows is 0: both make capital smaller, which can only delay a verdict
-//! and never forge one.
+//! Numbers: a factor is computed as the exponential of a sum of logarithms. Its relative error is at most
+//! (2 T + 4) × 2⁻⁵², T being the sum of the absolute values of what is added up (not |ln L|: both sides may be large and
+//! cancel). Then come one addition and one multiplication of positive numbers, so after n polls a capital is off by a
+//! relative n × (2 max T + 8) × 2⁻⁵² at most (10⁻⁹ after 1,000 polls of 100 errors each). What would overflow is cut, a
+//! factor at e⁷⁰⁰ and a bet at `MOST`, and what falls below `LEAST` is 0: this makes capital smaller, which can only delay
+//! a verdict and never forge one. Left alone it would forge one: 0 times infinity is no number.
 
 use super::{LADDER, Poll, RUNGS, float};
 
@@ -19,14 +20,18 @@ const TRICKLE: f64 = 1.0 / 256.0;
 const FIRST_STAKE: f64 = 0.5;
 /// Alternatives of the floor end here: beyond it a bet would lose everything on one good request.
 const HIGHEST_RATE: f64 = 0.9;
-/// Capital is cut here.
-const MOST: f64 = 1e300;
+/// A bet is cut here.
+pub(super) const MOST: f64 = 1e300;
+/// A bet below this is lost. The smallest floats are rounded up as often as down: such a bet would stop shrinking.
+const LEAST: f64 = 1e-300;
+/// ln of where a factor is cut, so that it stays finite.
+const MOST_LOG: f64 = 700.0;
 
 /// What a null fixes, computed once.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Table {
-    /// r0: the canary may have this many times stable's rate.
-    ratio: f64,
+    /// r0, the canary may have this many times stable's rate, and rungs above it.
+    ratios: Ratios,
     /// ln of what one bad canary request multiplies the floor's bets by.
     floor_bad: [f64; RUNGS],
     /// ln of what one good canary request multiplies the floor's bets by.
@@ -42,11 +47,11 @@ impl Table {
     pub(super) fn new(ratio: f64, floor: f64, dispersion: f64, capped_for: Option<f64>) -> Self {
         let rate = |rung: f64| (floor * rung).min(HIGHEST_RATE);
         Self {
-            ratio,
+            ratios: Ratios::new(ratio, LADDER.map(|rung| ratio * rung)),
             floor_bad: LADDER.map(|rung| (rate(rung) / floor).ln()),
             floor_good: LADDER.map(|rung| (-rate(rung)).ln_1p() - (-floor).ln_1p()),
             power: 1.0 / dispersion,
-            cap: capped_for.map_or(f64::INFINITY, |alpha| -alpha.ln() / 3.0),
+            cap: capped_for.map_or(MOST_LOG, |alpha| -alpha.ln() / 3.0),
         }
     }
 
@@ -56,14 +61,39 @@ impl Table {
     }
 }
 
-/// ln of what a poll multiplies the bet by that the canary's rate is `alternative` rather than `null` times stable's,
-/// given how many bad requests there were in all: (θ1/θ0)^x_c × ((1−θ1)/(1−θ0))^x_s with θ(r) = r w / (r w + 1 − w),
-/// the share of bad requests that then fall on the canary. The common factors cancel.
-pub(super) fn relative_log(null: f64, alternative: f64, share: f64, poll: &Poll) -> f64 {
-    // r w + 1 − w, as 1 + w (r − 1) so that nothing is lost where w is small.
-    let level = |ratio: f64| (share * (ratio - 1.0)).ln_1p();
-    let (canary, stable) = (float(poll.canary.bad), float(poll.stable.bad));
-    canary * (alternative / null).ln() + (canary + stable) * (level(null) - level(alternative))
+/// A null about how many times stable's rate the canary's is, and what is bet on instead.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Ratios {
+    pub(super) null: f64,
+    pub(super) alternatives: [f64; RUNGS],
+    /// ln of each alternative by the null.
+    steps: [f64; RUNGS],
+}
+
+impl Ratios {
+    pub(super) fn new(null: f64, alternatives: [f64; RUNGS]) -> Self {
+        Self { null, alternatives, steps: alternatives.map(|alternative| (alternative / null).ln()) }
+    }
+
+    /// ln of what a poll multiplies each bet by, given how many bad requests there were in all:
+    /// (θ1/θ0)^x_c × ((1−θ1)/(1−θ0))^x_s with θ(r) = r w / (r w + 1 − w), the share of bad requests that then fall on the
+    /// canary. The common factors cancel. Without stable there is nothing to compare with: 0, exactly, as without bad
+    /// requests.
+    pub(super) fn logs(&self, poll: &Poll) -> [f64; RUNGS] {
+        let (canary, stable) = (float(poll.canary.bad), float(poll.stable.bad));
+        let (share, all) = (poll.share(), canary + stable);
+        if poll.stable.requests == 0 || all == 0.0 {
+            return [0.0; RUNGS];
+        }
+        // r w + 1 − w, as 1 + w (r − 1) so that nothing is lost where w is small.
+        let level = |ratio: f64| (share * (ratio - 1.0)).ln_1p();
+        let null = level(self.null);
+        let mut logs = self.alternatives.map(|alternative| all * (null - level(alternative)));
+        for (log, step) in logs.iter_mut().zip(self.steps) {
+            *log += canary * step;
+        }
+        logs
+    }
 }
 
 /// What the bets on both sides stand at.
@@ -80,19 +110,13 @@ impl Bets {
     pub(super) fn look(&mut self, table: &Table, poll: &Poll) {
         let stake = (cash(self.polls) - cash(self.polls.saturating_add(1))) / float(RUNGS as u64);
         self.polls = self.polls.saturating_add(1);
-        let share = poll.share();
         let bad = float(poll.canary.bad.min(poll.canary.requests));
         let good = float(poll.canary.requests) - bad;
-        for (bet, rung) in self.relative.iter_mut().zip(LADDER) {
-            // Without stable there is nothing to compare with: the factor is exactly 1, not nearly.
-            let log = match poll.stable.requests {
-                0 => 0.0,
-                _ => relative_log(table.ratio, table.ratio * rung, share, poll),
-            };
-            *bet = ((*bet + stake) * table.factor(log)).min(MOST);
+        for (bet, log) in self.relative.iter_mut().zip(table.ratios.logs(poll)) {
+            *bet = kept((*bet + stake) * table.factor(log));
         }
         for ((bet, on_bad), on_good) in self.floor.iter_mut().zip(table.floor_bad).zip(table.floor_good) {
-            *bet = ((*bet + stake) * table.factor(bad * on_bad + good * on_good)).min(MOST);
+            *bet = kept((*bet + stake) * table.factor(bad * on_bad + good * on_good));
         }
     }
 
@@ -101,6 +125,11 @@ impl Bets {
         let cash = cash(self.polls);
         (cash + self.relative.iter().sum::<f64>(), cash + self.floor.iter().sum::<f64>())
     }
+}
+
+/// A bet within what is kept.
+fn kept(bet: f64) -> f64 {
+    if bet < LEAST { 0.0 } else { bet.min(MOST) }
 }
 
 /// What is not staked after so many polls: half at first, then 1/256 of the rest at each.

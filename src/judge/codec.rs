@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::bets::Bets;
+use super::bets::{Bets, MOST};
 use super::safety::Safety;
 use super::{Evidence, RUNGS};
 
@@ -55,8 +55,8 @@ impl Evidence {
         let evidence = Self { harm, fuse, safety };
         let Self { harm, fuse, safety } = &evidence;
         let bets = [harm, fuse].into_iter().flat_map(|bets| bets.relative.iter().chain(&bets.floor));
-        let sound = bets.into_iter().all(|bet| bet.is_finite() && *bet >= 0.0)
-            && safety.relative.iter().all(|log| log.is_finite());
+        let sound =
+            bets.into_iter().all(|bet| (0.0..=MOST).contains(bet)) && safety.relative.iter().all(|log| log.is_finite());
         (sound && reader.0.is_empty()).then_some(evidence)
     }
 }

@@ -40,10 +40,10 @@ impl<'a> Forecast<'a> {
         // Bad requests of both versions per canary request.
         let bad = self.rate / self.share;
         let level = |ratio: f64| (self.share * (ratio - 1.0)).ln_1p();
-        let growth = LADDER.map(|rung| {
-            let alternative = exclusion.ratio / rung;
-            exclusion.power * (self.rate * -rung.ln() + bad * (level(exclusion.ratio) - level(alternative)))
-        });
+        let mut growth = LADDER.map(|rung| self.rate * -rung.ln());
+        for (log, alternative) in growth.iter_mut().zip(exclusion.ratios.alternatives) {
+            *log = exclusion.power * (*log + bad * (level(exclusion.ratios.null) - level(alternative)));
+        }
         let enough = |requests: f64| {
             let relative = growth.map(|log| log * requests);
             let wealth = from.wealth_with(exclusion, relative, requests * self.rate, requests * (1.0 - self.rate));
@@ -85,7 +85,7 @@ impl<'a> Forecast<'a> {
         }));
         let most = -policy.alpha.ln() / 3.0 / per_poll.max(1e-9);
         let growth = relative.min(floor).min(most);
-        let needed = ((2.0 * float(RUNGS as u64)) * self.judge.harm_at()).ln();
+        let needed = (2.0 * float(RUNGS as u64) * self.judge.harm_at()).ln();
         (growth > 0.0).then(|| needed / growth).filter(|requests| *requests < NEVER)
     }
 }

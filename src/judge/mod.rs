@@ -26,6 +26,8 @@ const LADDER: [f64; RUNGS] = [1.25, 1.6, 2.2, 3.5, 6.0, 12.0, 30.0, 100.0];
 const RUNGS: usize = 8;
 /// The largest floor that leaves room for alternatives above it (`bets` cuts them at 0.9).
 pub const LARGEST_FLOOR: f64 = 0.5;
+/// The largest tolerance and excluded ratio: far above any use, and far below where products of it overflow.
+pub const LARGEST_RATIO: f64 = 1000.0;
 /// The part of alpha that the fuse may use up.
 const FUSE_PART: f64 = 0.1;
 /// The fuse's null: ten times stable's rate, and one in five.
@@ -113,15 +115,20 @@ impl Policy {
     /// Whether the numbers make sense.
     pub fn validate(&self) -> Result<(), InvalidPolicy> {
         let share = |value: f64| value > 0.0 && value <= LARGEST_FLOOR;
-        let finite = |value: f64, least: f64| value >= least && value.is_finite();
+        let ratio = |value: f64| (1.0..=LARGEST_RATIO).contains(&value);
         let checks = [
-            ("tolerance", self.tolerance, finite(self.tolerance, 1.0), "1 or more"),
+            ("tolerance", self.tolerance, ratio(self.tolerance), "between 1 and 1000"),
             ("floor", self.floor, share(self.floor), "above 0 and at most 0.5"),
             ("alpha", self.alpha, share(self.alpha), "above 0 and at most 0.5"),
-            ("r2", self.exclude_ratio, finite(self.exclude_ratio, 1.0) && self.exclude_ratio > 1.0, "more than 1"),
+            (
+                "r2",
+                self.exclude_ratio,
+                ratio(self.exclude_ratio) && self.exclude_ratio > 1.0,
+                "more than 1 and at most 1000",
+            ),
             ("floor2", self.exclude_floor, share(self.exclude_floor), "above 0 and at most 0.5"),
             ("beta", self.beta, share(self.beta), "above 0 and at most 0.5"),
-            ("phi", self.dispersion, finite(self.dispersion, 1.0), "1 or more"),
+            ("phi", self.dispersion, self.dispersion >= 1.0 && self.dispersion.is_finite(), "1 or more"),
         ];
         match checks.into_iter().find(|(_, _, good, _)| !good) {
             Some((field, value, _, expected)) => Err(InvalidPolicy { field, value, expected }),

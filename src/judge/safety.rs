@@ -5,13 +5,13 @@
 //! counts. Kept as logarithms and sums: a regression that is clearly there drives a bet far below what a float holds,
 //! and a wave may turn good again. Must not know what follows from the capital.
 
-use super::bets::relative_log;
+use super::bets::Ratios;
 use super::{LADDER, Poll, RUNGS, float};
 
 /// What is to be excluded, computed once.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Exclusion {
-    pub(super) ratio: f64,
+    pub(super) ratios: Ratios,
     pub(super) on_bad: [f64; RUNGS],
     pub(super) on_good: [f64; RUNGS],
     pub(super) power: f64,
@@ -20,7 +20,7 @@ pub(super) struct Exclusion {
 impl Exclusion {
     pub(super) fn new(ratio: f64, floor: f64, dispersion: f64) -> Self {
         Self {
-            ratio,
+            ratios: Ratios::new(ratio, LADDER.map(|rung| ratio / rung)),
             on_bad: LADDER.map(|rung| -f64::ln(rung)),
             on_good: LADDER.map(|rung| (-floor / rung).ln_1p() - (-floor).ln_1p()),
             power: 1.0 / dispersion,
@@ -43,15 +43,11 @@ impl Safety {
         if poll.canary.requests == 0 {
             return;
         }
-        let share = poll.share();
         let bad = poll.canary.bad.min(poll.canary.requests);
         self.bad = self.bad.saturating_add(bad);
         self.good = self.good.saturating_add(poll.canary.requests.saturating_sub(bad));
-        if poll.stable.requests == 0 {
-            return;
-        }
-        for (log, rung) in self.relative.iter_mut().zip(LADDER) {
-            *log += exclusion.power * relative_log(exclusion.ratio, exclusion.ratio / rung, share, poll);
+        for (log, more) in self.relative.iter_mut().zip(exclusion.ratios.logs(poll)) {
+            *log += exclusion.power * more;
         }
     }
 
