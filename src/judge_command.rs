@@ -13,7 +13,7 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 use crate::api::Duration;
-use crate::judge::{Capital, Evidence, Forecast, InvalidPolicy, Judge, Policy, Poll, Verdict};
+use crate::judge::{Capital, Evidence, Forecast, InvalidPolicy, Judge, Policy, Poll, Stakes, Verdict};
 
 /// The fields of a line, which is also the header that a file may begin with.
 const FIELDS: [&str; 4] = ["x_c", "n_c", "x_s", "n_s"];
@@ -67,12 +67,24 @@ pub struct Args {
     #[arg(long, value_name = "TIMES", default_value_t = Policy::default().dispersion,
           value_parser = |text: &str| number(text, |policy| &mut policy.dispersion))]
     phi: f64,
+    /// How capital is staked after 256 polls. The operator uses `lasting`: it also finds a defect that comes after days.
+    #[arg(long, value_enum, default_value = "published")]
+    stakes: StakesArg,
     /// The time between two polls; only shown.
     #[arg(long, value_name = "DURATION", default_value = "15s")]
     interval: Duration,
     /// How the answer is written.
     #[arg(long, short, value_enum, default_value = "table")]
     output: Format,
+}
+
+/// How capital is staked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum StakesArg {
+    /// 1/256 of the cash at each poll.
+    Published,
+    /// The same for 256 polls, then 1/i at poll i.
+    Lasting,
 }
 
 /// How the answer is written.
@@ -115,6 +127,10 @@ impl Args {
             exclude_floor: self.floor2,
             beta: self.beta,
             dispersion: self.phi,
+            stakes: match self.stakes {
+                StakesArg::Published => Stakes::Published,
+                StakesArg::Lasting => Stakes::Lasting,
+            },
         };
         let replay = Replay { judge: Judge::new(policy)?, interval: self.interval, format: self.output };
         let output = io::stdout().lock();

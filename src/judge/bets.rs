@@ -12,10 +12,12 @@
 //! factor at e⁷⁰⁰ and a bet at `MOST`, and what falls below `LEAST` is 0: this makes capital smaller, which can only delay
 //! a verdict and never forge one. Left alone it would forge one: 0 times infinity is no number.
 
-use super::{LADDER, Poll, RUNGS, float};
+use super::{LADDER, Poll, RUNGS, Stakes, float};
 
 /// Stakes after the first poll: a defect that comes late finds capital that was not lost yet.
 const TRICKLE: f64 = 1.0 / 256.0;
+/// Up to this poll both kinds of stakes are the same.
+const LASTING: u32 = 256;
 /// The part of the capital that is staked at once.
 const FIRST_STAKE: f64 = 0.5;
 /// Alternatives of the floor end here: beyond it a bet would lose everything on one good request.
@@ -40,11 +42,12 @@ pub(super) struct Table {
     power: f64,
     /// ln of the most that one poll may multiply a bet by: no single poll decides.
     cap: f64,
+    stakes: Stakes,
 }
 
 impl Table {
     /// With `capped_for` = alpha one poll multiplies a bet by at most alpha^(-1/3): four polls are needed.
-    pub(super) fn new(ratio: f64, floor: f64, dispersion: f64, capped_for: Option<f64>) -> Self {
+    pub(super) fn new(ratio: f64, floor: f64, dispersion: f64, capped_for: Option<f64>, stakes: Stakes) -> Self {
         let rate = |rung: f64| (floor * rung).min(HIGHEST_RATE);
         Self {
             ratios: Ratios::new(ratio, LADDER.map(|rung| ratio * rung)),
@@ -52,6 +55,7 @@ impl Table {
             floor_good: LADDER.map(|rung| (-rate(rung)).ln_1p() - (-floor).ln_1p()),
             power: 1.0 / dispersion,
             cap: capped_for.map_or(MOST_LOG, |alpha| -alpha.ln() / 3.0),
+            stakes,
         }
     }
 
@@ -108,6 +112,7 @@ pub(super) struct Bets {
 impl Bets {
     /// One poll: a stake is laid, every bet grows or shrinks. Without canary requests every factor is 1.
     pub(super) fn look(&mut self, table: &Table, poll: &Poll) {
+        let cash = |polls: u32| cash(polls, table.stakes);
         let stake = (cash(self.polls) - cash(self.polls.saturating_add(1))) / float(RUNGS as u64);
         self.polls = self.polls.saturating_add(1);
         let bad = float(poll.canary.bad.min(poll.canary.requests));
@@ -121,8 +126,8 @@ impl Bets {
     }
 
     /// The capital of the relative and of the floor process.
-    pub(super) fn wealth(&self) -> (f64, f64) {
-        let cash = cash(self.polls);
+    pub(super) fn wealth(&self, stakes: Stakes) -> (f64, f64) {
+        let cash = cash(self.polls, stakes);
         (cash + self.relative.iter().sum::<f64>(), cash + self.floor.iter().sum::<f64>())
     }
 }
@@ -132,10 +137,15 @@ fn kept(bet: f64) -> f64 {
     if bet < LEAST { 0.0 } else { bet.min(MOST) }
 }
 
-/// What is not staked after so many polls: half at first, then 1/256 of the rest at each.
-fn cash(polls: u32) -> f64 {
-    match polls.checked_sub(1) {
+/// What is not staked after so many polls: half at first, then 1/256 of the rest at each, or 1/i at poll i if that lasts.
+fn cash(polls: u32, stakes: Stakes) -> f64 {
+    let trickled = |polls: u32| match polls.checked_sub(1) {
         None => 1.0,
         Some(later) => (1.0 - FIRST_STAKE) * (f64::from(later) * (-TRICKLE).ln_1p()).exp(),
+    };
+    match stakes {
+        // The product of all 1 − 1/i from 257 to n is 256/n.
+        Stakes::Lasting if polls > LASTING => trickled(LASTING) * f64::from(LASTING) / f64::from(polls),
+        Stakes::Lasting | Stakes::Published => trickled(polls),
     }
 }

@@ -83,6 +83,18 @@ pub struct Policy {
     pub beta: f64,
     /// How much more than by chance the counts scatter; 1 for independent requests.
     pub dispersion: f64,
+    /// How the capital that is not staked at once is spread over later polls.
+    pub stakes: Stakes,
+}
+
+/// How capital is staked after the first poll. Any stakes that are fixed before the poll keep the promise.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Stakes {
+    /// 1/256 of the cash at each poll: after thousands of polls next to nothing is left to find a late defect with.
+    #[default]
+    Published,
+    /// The same for 256 polls, then 1/i of the cash at poll i: it never runs out.
+    Lasting,
 }
 
 impl Default for Policy {
@@ -95,6 +107,7 @@ impl Default for Policy {
             exclude_floor: 0.005,
             beta: 0.05,
             dispersion: 1.0,
+            stakes: Stakes::Published,
         }
     }
 }
@@ -194,15 +207,10 @@ impl Evidence {
         *self == Self::default()
     }
 
-    /// The capital against harm, for show: it needs no policy.
-    pub fn harm(&self) -> f64 {
-        let (relative, floor) = self.harm.wealth();
+    /// The capital against harm, for show: it needs no more of a policy than this.
+    pub fn harm(&self, stakes: Stakes) -> f64 {
+        let (relative, floor) = self.harm.wealth(stakes);
         relative.min(floor)
-    }
-
-    /// The capital against the floor alone, for traffic that has nothing to be compared with.
-    pub fn floor(&self) -> f64 {
-        self.harm.wealth().1
     }
 
     /// How many polls the harm test has seen.
@@ -224,11 +232,11 @@ impl Judge {
     /// Fails on a policy that makes no sense.
     pub fn new(policy: Policy) -> Result<Self, InvalidPolicy> {
         policy.validate()?;
-        let Policy { tolerance, floor, alpha, exclude_ratio, exclude_floor, dispersion, .. } = policy;
+        let Policy { tolerance, floor, alpha, exclude_ratio, exclude_floor, dispersion, stakes, .. } = policy;
         Ok(Self {
             policy,
-            harm: Table::new(tolerance, floor, dispersion, Some(alpha)),
-            fuse: Table::new(FUSE_RATIO, FUSE_FLOOR, dispersion, None),
+            harm: Table::new(tolerance, floor, dispersion, Some(alpha), stakes),
+            fuse: Table::new(FUSE_RATIO, FUSE_FLOOR, dispersion, None, stakes),
             exclusion: Exclusion::new(exclude_ratio, exclude_floor, dispersion),
         })
     }
@@ -252,7 +260,8 @@ impl Judge {
 
     /// The capitals now.
     pub fn capital(&self, evidence: &Evidence) -> Capital {
-        let ((relative, floor), fuse) = (evidence.harm.wealth(), evidence.fuse.wealth());
+        let stakes = self.policy.stakes;
+        let ((relative, floor), fuse) = (evidence.harm.wealth(stakes), evidence.fuse.wealth(stakes));
         Capital {
             relative,
             floor,

@@ -21,6 +21,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use crate::api::{ConditionStatus, Phase, Rollout, RolloutStatus, SignalState, Step, Tally, Trigger};
 use crate::decide::measure::FailureClass;
+use crate::judge::Stakes;
 use crate::watch::Freshness;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -289,7 +290,7 @@ impl Collector for Rollouts {
                 counted(&rollouts, |rollout, state, _| {
                     let Named { namespace, name } = named(rollout);
                     let labels = OfSignal { namespace, name, signal: state.name.clone(), role: "canary" };
-                    state.evidence.map_or(Ok(()), |evidence| put(&labels, evidence.harm()))
+                    state.evidence.map_or(Ok(()), |evidence| put(&labels, evidence.harm(Stakes::Lasting)))
                 })
             },
         )?;

@@ -103,3 +103,23 @@ fn phi_is_one_for_requests_on_their_own_and_large_for_bursts() {
     assert_eq!(nothing, Dispersion::default());
     assert!((nothing.phi() - 1.0).abs() < 1e-12);
 }
+
+/// Both kinds of stakes are the same for 256 polls; after that one of them lasts.
+#[test]
+fn stakes_last_beyond_the_published_ones() {
+    let lasting = Judge::new(Policy { stakes: Stakes::Lasting, ..Policy::default() }).unwrap();
+    let published = Judge::new(Policy::default()).unwrap();
+    let (mut one, mut other) = (Evidence::default(), Evidence::default());
+    let clean = Poll::new(0, 100, 1, 900);
+    for poll in 1..=20_000 {
+        lasting.look(&mut one, &clean);
+        published.look(&mut other, &clean);
+        if poll <= 256 {
+            assert_eq!(lasting.capital(&one), published.capital(&other), "{poll}");
+        }
+    }
+    assert!(published.capital(&other).relative < 1e-3, "{:?}", published.capital(&other));
+    assert!(lasting.capital(&one).relative > 2e-3, "{:?}", lasting.capital(&one));
+    // Capital never grows on what is no worse than stable.
+    assert!(lasting.capital(&one).relative < 1.0);
+}

@@ -19,7 +19,8 @@ fn harms(judge: &Judge, runs: u64, mut traffic: impl FnMut(u64) -> Box<dyn FnMut
             evidence.harm.look(&judge.harm, &poll);
             evidence.fuse.look(&judge.fuse, &poll);
             // Safe is not asked here; it makes up a third of the work.
-            let ((relative, floor), fuse) = (evidence.harm.wealth(), evidence.fuse.wealth());
+            let ((relative, floor), fuse) =
+                (evidence.harm.wealth(Stakes::Published), evidence.fuse.wealth(Stakes::Published));
             relative.min(floor) >= judge.harm_at() || fuse.0.min(fuse.1) >= judge.fuse_at()
         })
     };

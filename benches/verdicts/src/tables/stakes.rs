@@ -19,8 +19,8 @@ const HARM_AT: f64 = 1.0 / 0.009;
 type Schedule = fn(f64) -> f64;
 
 const SCHEDULES: [(&str, Schedule); 3] = [
-    ("cash / 256 (Sluice)", |i| if i < 2.0 { 0.5 } else { 1.0 / 256.0 }),
-    ("cash / max(256, i)", |i| if i < 2.0 { 0.5 } else { 1.0 / i.max(256.0) }),
+    ("cash / 256 (published)", |i| if i < 2.0 { 0.5 } else { 1.0 / 256.0 }),
+    ("cash / max(256, i) (the operator)", |i| if i < 2.0 { 0.5 } else { 1.0 / i.max(256.0) }),
     ("cash / max(256, 2 i)", |i| if i < 2.0 { 0.5 } else { 1.0 / (2.0 * i).max(256.0) }),
 ];
 

@@ -11,7 +11,7 @@ use super::super::time::{elapsed, human};
 use super::super::words::{as_f64, grouped, odds, percent, share_text};
 use super::{Harm, Opinion, Stream};
 use crate::api::{Duration, RolloutSpec, Run, Signal, SignalState, Tally, WaveEvidence};
-use crate::judge::{self, Forecast, Judge, Policy, Verdict};
+use crate::judge::{self, Forecast, Judge, Policy, Stakes, Verdict};
 
 /// What earlier waves must exclude, counted from the last one. Early waves meet few users and have little traffic.
 const EXCLUSIONS: [(f64, f64); 4] = [(2.0, 0.005), (3.0, 0.01), (5.0, 0.02), (10.0, 0.05)];
@@ -69,6 +69,8 @@ pub(in super::super) fn policy(spec: &RolloutSpec, signal: &Signal, wave: usize,
         exclude_floor: exclude.1.max(floor),
         beta: spec.analysis.beta.ratio(),
         dispersion: dispersion.max(1.0),
+        // A wave may be held for days, and a defect may come then.
+        stakes: Stakes::Lasting,
     }
 }
 
@@ -144,7 +146,7 @@ pub(super) fn opinion(
     look(&judge, state, &stream.news.polls, spec.analysis.allow_absolute_only);
     let evidence = state.evidence.unwrap_or_default();
     let capital = judge.capital(&evidence);
-    let absolute = state.absolute.map(|absolute| absolute.floor()).filter(|won| *won >= judge.harm_at());
+    let absolute = state.absolute.map(|absolute| judge.capital(&absolute).floor).filter(|won| *won >= judge.harm_at());
     let verdict = if absolute.is_some() { Verdict::Harm } else { judge.judge(&capital) };
     let compared = |tally: &Tally| {
         format!(
