@@ -12,8 +12,8 @@ use super::queries::{self, Stand};
 use super::snapshot::Snapshot;
 use super::sources::{Counts, Role};
 use super::tally::{self, Bounds};
-use super::time::{earlier, human, times};
-use super::verdict::{burn, compare, reading, settle};
+use super::time::{earlier, elapsed, human, times};
+use super::verdict::{burn, compare, patience, reading, settle};
 use super::words::{as_f64, grouped, percent};
 use crate::api::{Duration, Number, Run, Signal, SignalState, Tally, TrafficState, WaveForecast};
 use crate::judge::{Dispersion, Forecast, Judge, PodCount};
@@ -113,6 +113,21 @@ fn counter(s: &Snapshot, provider: &Provider, run: &Run, signal: &Signal) -> Res
                 "signal {}: MetricsProvider {} has no counters of stable: no request yet, or other labels. Asked: {}",
                 signal.name,
                 provider.name,
+                asked()
+            ),
+        ));
+    }
+    // Counters that nobody reads any more would say nothing of the canary either.
+    let newest = every().filter_map(|(_, one)| one.samples.last()).map(|sample| sample.at).max();
+    if let Some(age) = newest.map(|at| elapsed(s.now, at)).filter(|age| *age > patience(s, provider)) {
+        return Err(wait(
+            "SamplesStale",
+            format!(
+                "signal {}: the newest sample of MetricsProvider {} is {} old; it scrapes every {}. Asked: {}",
+                signal.name,
+                provider.name,
+                human(age),
+                provider.scrape_interval,
                 asked()
             ),
         ));
@@ -332,4 +347,57 @@ pub(super) fn plan(forecast: &[WaveForecast], interval: Duration) -> String {
     };
     let waves = forecast.iter().enumerate().map(wave).collect::<Vec<_>>().join("; ");
     format!("{waves}. Harm by comparison takes at least 4 polls, {}", human(times(interval, 4)))
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::super::measure::Sample;
+    use super::super::sources::{self, Place, What};
+    use super::*;
+    use crate::api::Source;
+
+    #[test]
+    fn the_scatter_of_slow_requests_does_not_depend_on_the_order_of_series() {
+        let place = Place {
+            namespace: "demo",
+            routes: vec!["shop"],
+            controllers: Vec::new(),
+            stable_service: "shop",
+            canary_service: "shop-canary".to_owned(),
+            port: Some(80),
+            stable_workload: "shop",
+            canary_workload: "shop-canary".to_owned(),
+            stable_replica_set: "shop-6c",
+            interval: Duration::from_secs(10),
+        };
+        let what = What::Slow(Duration::from_millis(300));
+        let counts = sources::resolve(Source::Pods, None, &place, what).unwrap();
+        let ask = counts.asks().into_iter().next().unwrap();
+        let series = |pod: &str, le: &str, each: f64| Series {
+            id: format!("{pod}{le}"),
+            labels: [("namespace", "demo"), ("pod", pod), ("le", le)]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into(),
+            samples: (0..30_i32)
+                .map(|at| Sample {
+                    at: Timestamp::from_second(i64::from(at) * 10).unwrap(),
+                    value: f64::from(at) * each,
+                })
+                .collect(),
+        };
+        let (one, two) = ("shop-6c-bcdfg", "shop-6c-hjklm");
+        let mut all = vec![
+            series(one, "+Inf", 100.0),
+            series(two, "+Inf", 100.0),
+            series(one, "0.3", 98.0),
+            series(two, "0.3", 97.0),
+        ];
+        assert!(all.iter().all(|series| counts.part(&ask, series).is_some()));
+        let phi = |all: &[Series]| scatter(&counts, &[(&ask, all)], Duration::from_secs(10));
+        let before = phi(&all);
+        all.reverse();
+        assert!((phi(&all) - before).abs() < 1e-9 && before < 1.5, "{before} and {}", phi(&all));
+    }
 }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::harness::alone;
-use crate::harness::app::{App, Plan, errors};
+use crate::harness::app::{App, Plan, compared};
 use crate::harness::gateway::Client;
 use crate::harness::look::{self, condition, percents, text, weights};
 use crate::harness::prometheus::Outage;
@@ -21,12 +21,11 @@ fn scenario_24_an_outage_of_prometheus_holds_and_never_promotes_nor_rolls_back()
             for app in [&good, &bad] {
                 world.deploy(app).await;
             }
-            // The bad one needs some 18 s of evidence, so that the outage begins before there is enough.
             let plan = Plan { waves: vec![(20, "10s"), (60, "3s")], no_data: "5s", ..Plan::default() };
-            let slow = Plan { signals: errors("2%", 200, 2), ..plan.clone() };
             world.adopt(&good, &plan).await;
-            world.adopt(&bad, &slow).await;
-            let clients = [Client::start(&good, 80).await, Client::start(&bad, 80).await];
+            world.adopt(&bad, &Plan { signals: compared(), ..plan.clone() }).await;
+            // At 8 requests per second the bad canary needs some 14 s of evidence: the outage begins earlier.
+            let clients = [Client::start(&good, 80).await, Client::start(&bad, 40).await];
             world
                 .apply(&[good.version("v2").deployment(), bad.version("v3").env("ERROR_RATE", "5%").deployment()])
                 .await;
@@ -54,6 +53,7 @@ fn scenario_24_an_outage_of_prometheus_holds_and_never_promotes_nor_rolls_back()
             assert_eq!(percents(&weights(&world.record, "good")), [0.0, 20.0, 60.0, 0.0]);
             let rollout = world.complete("bad", "RolledBack", 60).await;
             assert_eq!(text(&rollout, "/status/run/reason"), "SignalBreached");
+            assert_eq!(text(&rollout, "/status/run/signal"), "errors");
             assert_eq!(percents(&weights(&world.record, "bad")), [0.0, 20.0, 0.0]);
             never_promoted(world, &bad);
             let [of_good, of_bad] = clients;

@@ -37,8 +37,14 @@ fn invalid_rollouts_are_refused_with_a_sentence() {
                     with("/spec/waves", json!([{"weight": 5, "bake": "10m", "maxBake": "5m"}])),
                     "bake must not be longer than maxBake",
                 ),
-                (with("/spec/analysis/signals", both), "give exactly one of errorRatio and query"),
-                (with("/spec/analysis/signals", neither), "give exactly one of errorRatio and query"),
+                (
+                    with("/spec/analysis/signals", both),
+                    "give exactly one of errorRatio, latency, query, burnRate and restarts",
+                ),
+                (
+                    with("/spec/analysis/signals", neither),
+                    "give exactly one of errorRatio, latency, query, burnRate and restarts",
+                ),
                 (with("/spec/progressDeadline", json!("soon")), "spec.progressDeadline"),
                 (with("/spec/traffic/drain", json!("5 s")), "spec.traffic.drain"),
                 (with("/spec/traffic/routes", json!([])), "spec.traffic.routes"),

@@ -111,6 +111,22 @@ fn without_traffic_nothing_starts_and_the_question_is_shown() {
 }
 
 #[test]
+fn counters_that_are_scraped_no_more_let_nothing_start() {
+    let (mut world, mut transcript) = adopted_with(errors());
+    world.scrapes = false;
+    play(&mut world, 10, &mut transcript);
+    world.apply("v2");
+    play(&mut world, 20, &mut transcript);
+    assert_eq!(world.status.phase, Phase::Preflight, "{transcript}");
+    let message = &world.status.message;
+    assert!(message.contains(" old; it scrapes every 1s. Asked: traefik_service_requests_total{"), "{message}");
+    assert!(!world.has_canary());
+    world.scrapes = true;
+    play(&mut world, 20, &mut transcript);
+    assert!(world.share() > 0.0, "{transcript}");
+}
+
+#[test]
 fn a_quiet_service_holds_and_says_how_long_it_takes() {
     let mut spec = errors();
     spec.waves[0].max_bake = Some("60s".parse().unwrap());
@@ -269,4 +285,18 @@ fn a_data_plane_that_cannot_tell_says_so_before_the_first_release() {
     world.spec = comparing(json!([{"name": "errors", "errorRatio": {"source": "Traefik"}}]));
     play(&mut world, 5, &mut String::new());
     assert_eq!(world.status.phase, Phase::Stable, "{}", world.status.message);
+}
+
+#[test]
+fn a_canary_with_other_buckets_is_not_slow_but_unreadable() {
+    let spec = comparing(json!([
+        {"name": "errors", "errorRatio": {}},
+        {"name": "slow", "latency": {"over": "300ms"}},
+    ]));
+    let (mut world, mut transcript) = adopted_with(spec);
+    world.behave("v2", Behaviour { other_buckets: true, ..Behaviour::default() });
+    world.apply("v2");
+    play(&mut world, 60, &mut transcript);
+    assert_eq!(run(&world).outcome, None, "{transcript}");
+    assert!(world.status.message.contains("no bucket at the threshold"), "{}", world.status.message);
 }

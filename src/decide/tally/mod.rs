@@ -87,6 +87,16 @@ pub(super) fn fold(state: &mut TrafficState, counts: &Counts, answers: &[Answere
     // of its kind were watched counts from 0.
     let stable_watched =
         !first || counted.iter().any(|one| one.part.role == Role::Stable && before(one.series).is_some());
+    let births = births(state, &counted, answers, bounds, horizon);
+    // As long as nobody reads the canary's counters nothing is known of its share: it is not 0. A pod that Prometheus
+    // found late has served before, nobody knows when; the share is looked at from then on.
+    let canary = counted.iter().any(|one| one.part.role == Role::Canary && !one.series.samples.is_empty());
+    let found = counted.iter().filter(|one| one.part.role == Role::Canary);
+    let found = found.filter_map(|one| births.get(one.series.id.as_str())?.found).max();
+    if found.is_some() {
+        state.settled = Tally::default();
+    }
+    let settled = bounds.settled.filter(|_| canary).map(|at| found.map_or(at, |found| found.max(at)));
     let mut growth: BTreeMap<Timestamp, Growth> = BTreeMap::new();
     let mut values = Vec::new();
     for Counted { series, part } in &counted {
@@ -100,17 +110,13 @@ pub(super) fn fold(state: &mut TrafficState, counts: &Counts, answers: &[Answere
             Role::Canary => Some(0.0),
             Role::Stable => stable_watched.then_some(0.0),
         };
-        let known = cursor.or_else(|| before(series));
-        let mut last = known.or(newborn);
-        // What a newborn series counts happened since the scrape before, which did not show it yet.
-        let first_at = series.samples.iter().map(|sample| sample.at).find(|at| *at > since);
-        let born = first_at.filter(|_| known.is_none()).map(|at| earlier(at, bounds.scrape));
-        let mut from = born.map_or(since, |born| born.max(since));
+        let mut last = cursor.or_else(|| before(series)).or(newborn);
+        let mut from = births.get(series.id.as_str()).and_then(|birth| birth.after).map_or(since, |at| at.max(since));
         for sample in series.samples.iter().filter(|sample| sample.at > since && sample.at <= horizon) {
             if let Some(previous) = last {
                 let growth = growth.entry(sample.at).or_insert(Growth { settled: true, ..Growth::default() });
                 growth.add(*part, delta(previous, sample.value));
-                growth.settled &= bounds.settled.is_some_and(|settled| from >= settled);
+                growth.settled &= settled.is_some_and(|settled| from >= settled);
             }
             last = Some(sample.value);
             from = sample.at;
@@ -135,6 +141,45 @@ pub(super) fn fold(state: &mut TrafficState, counts: &Counts, answers: &[Answere
     let complete = polls::complete(counted.iter().map(|one| one.series), bounds.scrape);
     let polls = polls::gather(&mut state.open, &increments, complete, bounds);
     News { increments, polls }
+}
+
+/// How a series came to be that was not counted before.
+#[derive(Debug, Clone, Copy, Default)]
+struct Birth {
+    /// It was not there yet at this time: what it counts came later.
+    after: Option<Timestamp>,
+    /// Nothing of its target was read before: what it counts came some time before this.
+    found: Option<Timestamp>,
+}
+
+/// The series that are counted for the first time. Whether one was there earlier is known from the other series of the
+/// same target: the first failure of a canary makes a series of its own, in a scrape like any other.
+fn births<'s>(
+    state: &TrafficState,
+    counted: &[Counted<'s>],
+    answers: &[Answered<'_>],
+    bounds: &Bounds,
+    horizon: Timestamp,
+) -> BTreeMap<&'s str, Birth> {
+    let every = || answers.iter().flat_map(|(_, series)| series.iter());
+    let birth = |one: &Counted<'s>| {
+        let series = one.series;
+        let mut samples = series.samples.iter().map(|sample| sample.at);
+        if state.cursors.get(&series.id).is_some() || samples.clone().any(|at| at <= bounds.began) {
+            return None;
+        }
+        let first = samples.find(|at| *at <= horizon)?;
+        let others = every().filter(|other| target(other) == target(series)).flat_map(|other| &other.samples);
+        let after = others.map(|sample| sample.at).filter(|at| *at < first).max();
+        let found = after.is_none().then_some(first);
+        Some((series.id.as_str(), Birth { after, found }))
+    };
+    counted.iter().filter_map(birth).collect()
+}
+
+/// The process that a series was scraped from, as far as its labels say.
+fn target(series: &Series) -> [Option<&str>; 3] {
+    ["job", "instance", "pod"].map(|label| series.labels.get(label).map(String::as_str))
 }
 
 /// What one scrape added, before it is known to be sound: parts of a histogram are taken off again.

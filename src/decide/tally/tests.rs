@@ -117,6 +117,49 @@ fn first_errors_that_are_read_late_count() {
     assert_eq!(state.run.canary_errors, 4);
 }
 
+/// The same series as a target of this name shows it.
+fn of(instance: &str, mut series: Series) -> Series {
+    series.labels.insert("instance".into(), instance.into());
+    series
+}
+
+#[test]
+fn the_first_error_is_evidence_like_any_other() {
+    let mut state = TrafficState::default();
+    count(&mut state, &[series("b", "shop-canary", "200", &[(99, 0.0), (103, 9.0), (104, 19.0)])]);
+    let seen = [
+        series("b", "shop-canary", "200", &[(104, 19.0), (105, 28.0), (106, 38.0)]),
+        series("c", "shop-canary", "500", &[(105, 1.0), (106, 1.0)]),
+    ];
+    let news = count(&mut state, &seen);
+    let settled = news.polls.iter().map(|poll| poll.settled.canary_errors).sum::<u64>();
+    assert_eq!((settled, state.settled.canary_errors, state.settled.canary_requests), (1, 1, 30));
+}
+
+#[test]
+fn the_share_is_not_0_where_nobody_counts_the_canary() {
+    let mut state = TrafficState::default();
+    let stable = |samples: &[(i64, f64)]| of("a", series("a", "shop", "200", samples));
+    let canary = |samples: &[(i64, f64)]| of("b", series("b", "shop-canary", "200", samples));
+    count(&mut state, &[stable(&[(99, 0.0), (103, 10.0), (110, 80.0)])]);
+    assert_eq!((state.run.stable_requests, state.settled), (80, Tally::default()));
+    // Its target is found after ten seconds in which it served.
+    let seen = [stable(&[(110, 80.0), (111, 90.0), (112, 100.0), (113, 110.0)]), canary(&[(112, 95.0), (113, 105.0)])];
+    let mut at_once = state.clone();
+    count(&mut at_once, &seen);
+    count(&mut state, &[stable(&[(110, 80.0), (111, 90.0)])]);
+    count(&mut state, &seen);
+    for state in [at_once, state] {
+        assert_eq!((state.run.canary_requests, state.run.stable_requests), (105, 110));
+        assert_eq!((state.settled.canary_requests, state.settled.stable_requests), (10, 10));
+    }
+    // A gateway shows nothing of a canary that had no request yet, and is scraped all the time.
+    let mut state = TrafficState::default();
+    let gateway = of("a", series("b", "shop-canary", "200", &[(112, 7.0)]));
+    count(&mut state, &[stable(&[(99, 0.0), (110, 80.0), (111, 90.0), (112, 100.0)]), gateway]);
+    assert_eq!((state.settled.canary_requests, state.settled.stable_requests), (7, 20));
+}
+
 #[test]
 fn other_backends_are_not_ours() {
     let mut state = TrafficState::default();

@@ -151,7 +151,7 @@ fn readable(
 }
 
 /// How old a sample may be.
-pub(super) fn patience(snapshot: &Snapshot, provider: &Provider) -> Duration {
+pub(in super::super) fn patience(snapshot: &Snapshot, provider: &Provider) -> Duration {
     let scrapes = times(provider.scrape_interval, STALE_SCRAPES).as_millis();
     let every = snapshot.rollout.spec.analysis.interval.as_millis();
     Duration::from_millis(scrapes.saturating_add(every).unsigned_abs())

@@ -27,7 +27,7 @@ use super::tally::News;
 use crate::api::{Run, Signal, SignalState, Tally, VerdictWord};
 use crate::judge::Arm;
 
-pub(super) use counters::{reading, settle};
+pub(super) use counters::{patience, reading, settle};
 
 /// Why the canary must be taken back.
 #[derive(Debug, Clone, PartialEq)]
@@ -123,7 +123,7 @@ pub(super) fn assess(snapshot: &Snapshot, provider: &Provider, run: &mut Run) ->
         sentences.extend(asides);
     }
     let readable = traffic.as_ref().is_ok_and(|stream| stream.readable.is_ok());
-    let share = share::follows(snapshot, run, readable);
+    let share = share::follows(snapshot, run, readable, traffic.is_ok(), patience(snapshot, provider));
     let skewed = share::skewed(run);
     Assessment { word, sentence: sentences.join("; "), harm, blind, share, skewed }
 }

@@ -5,15 +5,22 @@
 //! nothing.
 
 use super::super::snapshot::Snapshot;
+use super::super::time::elapsed;
 use super::super::words::{as_f64, grouped};
-use crate::api::{Run, Tally};
+use crate::api::{Duration, Run, Tally};
 use crate::judge::split;
 
 /// Capital from which on the share is called skewed: by chance at most once in a thousand waves.
 const SKEWED_AT: f64 = 1_000.0;
 
 /// The share follows the weight within what chance allows; if not, what is seen instead.
-pub(super) fn follows(snapshot: &Snapshot, run: &Run, readable: bool) -> Result<String, String> {
+pub(super) fn follows(
+    snapshot: &Snapshot,
+    run: &Run,
+    readable: bool,
+    supported: bool,
+    patience: Duration,
+) -> Result<String, String> {
     let tally = &run.traffic.settled;
     let counted = snapshot
         .rollout
@@ -23,8 +30,12 @@ pub(super) fn follows(snapshot: &Snapshot, run: &Run, readable: bool) -> Result<
         .iter()
         .any(|signal| !signal.dry_run && (signal.error_ratio.is_some() || signal.latency.is_some()));
     if !readable && !counted {
-        // Only user queries, and a data plane whose counters we cannot read: the weight itself must do.
-        return Ok(format!("weight {}%", run.weight));
+        // No signal that acts needs the counters. They are given the time of a first sample; after it, and where the
+        // data plane has none that we know, the weight itself must do.
+        let accepted = run.wave.as_ref().and_then(|wave| wave.accepted_at).unwrap_or(run.step_at);
+        let waiting = supported && elapsed(snapshot.now, accepted) <= patience;
+        let text = format!("weight {}%", run.weight);
+        return if waiting { Err(format!("{text}, waiting for the first requests to be counted")) } else { Ok(text) };
     }
     let total = tally.canary_requests.saturating_add(tally.stable_requests);
     if total == 0 {

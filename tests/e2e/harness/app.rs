@@ -14,12 +14,17 @@ pub struct App {
     pub env: Vec<(&'static str, String)>,
     /// Annotations of the Deployment itself, not of its pods.
     pub annotations: Value,
+    /// Its pods ask Prometheus to scrape them.
+    pub scraped: bool,
 }
 
 /// What the Rollout of a shop says.
 #[derive(Debug, Clone)]
 pub struct Plan {
     pub waves: Vec<(u8, &'static str)>,
+    pub max_bake: Option<&'static str>,
+    /// What each wave must exclude; the defaults if not given.
+    pub evidence: Option<Evidence>,
     pub signals: Value,
     pub drain: &'static str,
     pub deadline: &'static str,
@@ -31,6 +36,8 @@ impl Default for Plan {
     fn default() -> Self {
         Self {
             waves: vec![(10, "3s"), (50, "3s")],
+            max_bake: None,
+            evidence: None,
             signals: errors("2%", 20, 2),
             drain: "4s",
             deadline: "60s",
@@ -40,7 +47,18 @@ impl Default for Plan {
     }
 }
 
-/// One `errorRatio` signal.
+/// The ratio and the floor that a wave must exclude.
+pub type Evidence = (&'static str, &'static str);
+
+/// Evidence that comes with about a hundred requests without an error: for scenarios that are about something else.
+pub const COARSE: Option<Evidence> = Some(("10", "5%"));
+
+/// One `errorRatio` signal that compares with stable.
+pub fn compared() -> Value {
+    json!([{"name": "errors", "errorRatio": {}}])
+}
+
+/// One `errorRatio` signal with a threshold.
 pub fn errors(threshold: &str, min_requests: u32, consecutive: u32) -> Value {
     json!([{
         "name": "errors",
@@ -78,6 +96,7 @@ impl App {
         let Self { namespace, name, replicas, version, image, annotations, .. } = self;
         let mut env = vec![json!({"name": "VERSION", "value": version})];
         env.extend(self.env.iter().map(|(name, value)| json!({"name": name, "value": value})));
+        let scraped = if self.scraped { json!({"prometheus.io/scrape": "true"}) } else { json!({}) };
         json!({
             "apiVersion": "apps/v1",
             "kind": "Deployment",
@@ -87,7 +106,7 @@ impl App {
                 "selector": {"matchLabels": {"app": name}},
                 "strategy": {"rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
                 "template": {
-                    "metadata": {"labels": {"app": name}},
+                    "metadata": {"labels": {"app": name}, "annotations": scraped},
                     "spec": {
                         "terminationGracePeriodSeconds": 15,
                         "containers": [{
@@ -134,8 +153,17 @@ impl App {
     }
 
     pub fn rollout(&self, plan: &Plan) -> Value {
-        let waves: Vec<Value> =
-            plan.waves.iter().map(|(weight, bake)| json!({"weight": weight, "bake": bake})).collect();
+        let wave = |(weight, bake): &(u8, &str)| {
+            let mut wave = json!({"weight": weight, "bake": bake});
+            if let Some(most) = plan.max_bake {
+                wave["maxBake"] = json!(most);
+            }
+            if let Some((ratio, floor)) = plan.evidence {
+                wave["evidence"] = json!({"ratio": ratio, "floor": floor});
+            }
+            wave
+        };
+        let waves: Vec<Value> = plan.waves.iter().map(wave).collect();
         json!({
             "apiVersion": "sluice.dev/v1alpha1",
             "kind": "Rollout",

@@ -149,6 +149,17 @@ pub fn events(now: &Now, app: &str) -> Vec<(String, String)> {
     events.map(|event| (text(event, "/reason").to_owned(), text(event, "/note").to_owned())).collect()
 }
 
+/// What the events of this reason say.
+pub fn told(now: &Now, app: &str, reason: &str) -> Vec<String> {
+    events(now, app).into_iter().filter(|(of, _)| of == reason).map(|(_, note)| note).collect()
+}
+
+/// What a run remembers of one of its signals.
+pub fn signal<'a>(rollout: &'a Value, name: &str) -> &'a Value {
+    let signals = rollout.pointer("/status/run/signals").and_then(Value::as_array);
+    signals.and_then(|all| all.iter().find(|signal| text(signal, "/name") == name)).unwrap_or(&Value::Null)
+}
+
 /// The Releases of a Rollout, oldest first.
 pub fn releases(now: &Now, app: &str) -> Vec<Value> {
     let mut releases: Vec<Value> =

@@ -11,6 +11,7 @@ pub mod look;
 pub mod operator;
 pub mod prometheus;
 pub mod record;
+pub mod second;
 pub mod world;
 
 use std::future::Future;

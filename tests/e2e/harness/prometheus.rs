@@ -39,6 +39,27 @@ impl Drop for Outage {
     }
 }
 
+/// Asks Prometheus, which offers no way to be told, until a query answers with so many series.
+pub async fn series(promql: &str, wanted: usize, seconds: u64) {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(2)).build().unwrap();
+    let base = format!("{}/api/v1/query", std::env::var("SLUICE_PROMETHEUS_URL").unwrap());
+    let url = reqwest::Url::parse_with_params(&base, [("query", promql)]).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(seconds);
+    loop {
+        let answer = match client.get(url.clone()).send().await {
+            Ok(answer) => answer.json::<Value>().await.unwrap_or_default(),
+            Err(error) => Value::String(error.to_string()),
+        };
+        let found = answer.pointer("/data/result").and_then(Value::as_array).map(Vec::len);
+        if found == Some(wanted) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{promql} has {found:?} series and not {wanted} after {seconds}s: {answer}");
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+}
+
 /// Asks Alertmanager, which offers no way to be told, until this alert fires for a namespace.
 pub async fn alert(name: &str, namespace: &str, seconds: u64) -> Value {
     let _ = rustls::crypto::ring::default_provider().install_default();

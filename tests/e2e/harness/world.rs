@@ -54,6 +54,7 @@ impl World {
             image: "sluice.test/shop:dev".to_owned(),
             env: Vec::new(),
             annotations: json!({}),
+            scraped: false,
         }
     }
 
@@ -138,6 +139,18 @@ impl World {
             let rollout = now.get(Kind::Rollout, app)?;
             let ended = look::condition(rollout, "Complete") == Some(("True", reason)) && look::at_rest(rollout);
             ended.then(|| rollout.clone())
+        })
+        .await
+    }
+
+    /// Waits until a Rollout says for this reason that its signals cannot be read, in a sentence that holds all of these.
+    pub async fn unreadable(&self, app: &str, reason: &str, words: &[&str], seconds: u64) -> Value {
+        self.until(&format!("AnalysisReady of Rollout {app} is {reason} and says {words:?}"), seconds, |now| {
+            let rollout = now.get(Kind::Rollout, app)?;
+            let message = look::says(rollout, "AnalysisReady");
+            let said = look::condition(rollout, "AnalysisReady") == Some(("False", reason))
+                && words.iter().all(|word| message.contains(word));
+            said.then(|| rollout.clone())
         })
         .await
     }

@@ -25,6 +25,8 @@ pub struct Behaviour {
     pub errors: f64,
     /// Share of its requests that take longer than 0.3 s.
     pub slow: f64,
+    /// Its histogram has no bucket at 0.3 s but one at 0.25 s.
+    pub other_buckets: bool,
     /// Its pods never become available.
     pub never_ready: bool,
     /// Its containers restart once per second.
@@ -76,6 +78,8 @@ pub struct World {
     pub behaviours: BTreeMap<String, Behaviour>,
     pub rate: f64,
     pub prometheus: bool,
+    /// Prometheus reaches its targets; if not, it answers with what it had.
+    pub scrapes: bool,
     pub gateway: bool,
     /// The controller that serves the route.
     pub controller: &'static str,
@@ -126,6 +130,7 @@ impl World {
             behaviours: BTreeMap::new(),
             rate: 200.0,
             prometheus: true,
+            scrapes: true,
             gateway: true,
             controller: "traefik.io/gateway-controller",
             records: true,
@@ -247,8 +252,9 @@ impl World {
             let requests = self.whole(service, "requests", self.rate * share);
             let failed = self.whole(service, "errors", requests * errors).min(requests);
             let slow = self.whole(service, "slow", requests * slow).min(requests);
-            let series =
-                [("200", requests - failed), ("500", failed), ("le=+Inf", requests), ("le=0.3", requests - slow)];
+            let other = self.canary.as_ref().is_some_and(|canary| self.behaviour(&canary.revision).other_buckets);
+            let edge = if service == "shop-canary" && other { "le=0.25" } else { "le=0.3" };
+            let series = [("200", requests - failed), ("500", failed), ("le=+Inf", requests), (edge, requests - slow)];
             for (label, count) in series {
                 let key = (service.to_owned(), label);
                 let listed = self.weights().contains_key(service);
@@ -262,7 +268,7 @@ impl World {
                 }
             }
         }
-        if self.prometheus {
+        if self.prometheus && self.scrapes {
             for ((service, code), value) in &self.counters {
                 let series = self.samples.entry((service.clone(), code)).or_default();
                 series.push(Sample { at: self.now, value: *value });

@@ -47,6 +47,7 @@ pub fn write(layout: &Layout, parts: &Parts) -> Result<()> {
     for (tool, target) in [
         ("kubectl", parts.python_program("kubectl")),
         ("promtool", parts.debian_program("promtool")),
+        ("prometheus", parts.debian_program("prometheus")),
         ("amtool", parts.debian_program("amtool")),
         ("ctr", parts.debian_program("ctr")),
     ] {

@@ -8,6 +8,7 @@ pub(crate) struct Settings {
     pub(crate) version: String,
     pub(crate) port: u16,
     pub(crate) error_rate: Rate,
+    pub(crate) error_burst: Burst,
     pub(crate) latency: Duration,
     pub(crate) slow_rate: Rate,
     pub(crate) slow_latency: Duration,
@@ -32,6 +33,23 @@ impl Rate {
     }
 }
 
+/// Requests by number that something happens to, once.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Burst(std::ops::RangeInclusive<u64>);
+
+impl Burst {
+    pub(crate) fn hits(&self, number: u64) -> bool {
+        self.0.contains(&number)
+    }
+}
+
+impl Default for Burst {
+    #[allow(clippy::reversed_empty_ranges)] // none
+    fn default() -> Self {
+        Self(1..=0)
+    }
+}
+
 impl Settings {
     /// Reads the settings from the environment, given as a function of a variable's name.
     pub(crate) fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, String> {
@@ -44,6 +62,8 @@ impl Settings {
             version,
             port: parsed(&variable, "PORT", "a port number such as 8080", |text| text.parse().ok())?.unwrap_or(8080),
             error_rate: parsed(&variable, "ERROR_RATE", "a share such as 5% or 0.05", rate)?.unwrap_or_default(),
+            error_burst: parsed(&variable, "ERROR_BURST", "numbers of requests such as 100-104", burst)?
+                .unwrap_or_default(),
             latency: duration(&variable, "LATENCY")?.unwrap_or_default(),
             slow_rate: parsed(&variable, "SLOW_RATE", "a share such as 5% or 0.05", rate)?.unwrap_or_default(),
             slow_latency: duration(&variable, "SLOW_LATENCY")?.unwrap_or_default(),
@@ -83,6 +103,12 @@ fn rate(text: &str) -> Option<Rate> {
     (0.0..=1.0).contains(&share).then_some(Rate(share))
 }
 
+fn burst(text: &str) -> Option<Burst> {
+    let (first, last) = text.split_once('-')?;
+    let (first, last) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
+    (first <= last).then_some(Burst(first..=last))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -97,6 +123,7 @@ mod tests {
             ("VERSION", "v3"),
             ("ERROR_RATE", "5%"),
             ("SLOW_RATE", "0.05"),
+            ("ERROR_BURST", "100-104"),
             ("LATENCY", "20ms"),
             ("CRASH_AFTER", "1.5s"),
             ("NEVER_READY", "true"),
@@ -108,6 +135,7 @@ mod tests {
         assert_eq!(settings.crash_after, Some(Duration::from_millis(1500)));
         assert!(settings.never_ready);
         assert_eq!(settings.port, 8080);
+        assert_eq!((0..1000).filter(|&number| settings.error_burst.hits(number)).count(), 5);
     }
 
     #[test]
@@ -115,6 +143,8 @@ mod tests {
         for (name, value) in [
             ("ERROR_RATE", "120%"),
             ("ERROR_RATE", "often"),
+            ("ERROR_BURST", "9-5"),
+            ("ERROR_BURST", "7"),
             ("SLOW_RATE", "-0.1"),
             ("LATENCY", "20"),
             ("READY_AFTER", "-1s"),
