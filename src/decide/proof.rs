@@ -15,7 +15,7 @@ use super::tally::{self, Bounds};
 use super::time::{earlier, elapsed, human, times};
 use super::verdict::{burn, compare, patience, reading, settle};
 use super::words::{as_f64, grouped, percent};
-use crate::api::{Duration, Number, Run, Signal, SignalState, Tally, TrafficState, WaveForecast};
+use crate::api::{Duration, Number, RolloutSpec, Run, Signal, SignalState, Tally, TrafficState, WaveForecast};
 use crate::judge::{Dispersion, Forecast, Judge, PodCount};
 
 /// What was learned of stable.
@@ -29,14 +29,40 @@ pub(super) struct Proof {
     pub(super) dispersion: Vec<(String, f64)>,
 }
 
-/// What stable did in the time before.
-struct Seen {
-    name: String,
+/// What stable did in the time before, as one signal counted it.
+struct Seen<'a> {
+    signal: &'a Signal,
     /// Where the counts come from, for people.
     from: &'static str,
     counts: Tally,
     seconds: f64,
     dispersion: f64,
+}
+
+impl Seen<'_> {
+    /// Stable's share of bad requests.
+    fn rate(&self) -> f64 {
+        as_f64(self.counts.stable_errors) / as_f64(self.counts.stable_requests.max(1))
+    }
+
+    /// Requests per second that a canary of this weight would get.
+    fn pace(&self, weight: u8) -> f64 {
+        (as_f64(self.counts.stable_requests) / self.seconds.max(1e-3) * f64::from(weight) / 100.0).max(1e-9)
+    }
+
+    /// The judge of the signal in a wave, if it compares.
+    fn judge(&self, spec: &RolloutSpec, wave: usize) -> Option<Judge> {
+        let policy = compare::compares(self.signal).then(|| compare::policy(spec, self.signal, wave, self.dispersion));
+        Judge::new(policy?).ok()
+    }
+
+    /// How many canary requests a wave takes.
+    fn requests(&self, spec: &RolloutSpec, wave: usize, weight: u8) -> Option<u64> {
+        if let Some(ratio) = self.signal.error_ratio.as_ref().filter(|ratio| ratio.threshold.is_some()) {
+            return Some(u64::from(self.signal.consecutive).saturating_mul(u64::from(ratio.min_requests)));
+        }
+        Forecast::new(&self.judge(spec, wave)?, self.rate(), f64::from(weight) / 100.0).safe_from_start()
+    }
 }
 
 /// Asks stable everything that the canary will be asked.
@@ -58,26 +84,28 @@ pub(super) fn analysis(s: &Snapshot, run: &Run) -> Result<Proof, Refusal> {
             proven => proven?,
         }
     }
-    let traffic = match (seen.first(), queries::traffic(s)) {
-        (Some(first), _) => format!(
-            "{} reads {} requests of stable in {} from {} ({} bad)",
-            first.name,
-            grouped(first.counts.stable_requests),
-            human(compare::rough(first.seconds)),
-            first.from,
-            percent(as_f64(first.counts.stable_errors) / as_f64(first.counts.stable_requests.max(1)))
-        ),
-        (None, _) => "every signal answers".to_owned(),
-    };
+    let traffic = seen.first().map_or_else(
+        || "every signal answers".to_owned(),
+        |first| {
+            format!(
+                "{} reads {} requests of stable in {} from {} ({} bad)",
+                first.signal.name,
+                grouped(first.counts.stable_requests),
+                human(compare::rough(first.seconds)),
+                first.from,
+                percent(first.rate())
+            )
+        },
+    );
     Ok(Proof {
         message: format!("proven on stable with MetricsProvider {}: {traffic}", provider.name),
         forecast: forecast(s, provider, &seen),
-        dispersion: seen.iter().map(|one| (one.name.clone(), one.dispersion)).collect(),
+        dispersion: seen.iter().map(|one| (one.signal.name.clone(), one.dispersion)).collect(),
     })
 }
 
 /// The counters of one signal: real traffic of stable, and for latency a bucket at the threshold.
-fn counter(s: &Snapshot, provider: &Provider, run: &Run, signal: &Signal) -> Result<Option<Seen>, Refusal> {
+fn counter<'a>(s: &Snapshot, provider: &Provider, run: &Run, signal: &'a Signal) -> Result<Option<Seen<'a>>, Refusal> {
     let counts = match queries::counts(s, signal) {
         Some(Ok(counts)) => counts,
         Some(Err(why)) => return Err(refuse(why.reason, format!("signal {}: {}", signal.name, why.sentence))),
@@ -149,7 +177,7 @@ fn counter(s: &Snapshot, provider: &Provider, run: &Run, signal: &Signal) -> Res
     // From the first counted sample back to the one before it is a scrape as well.
     let seconds = Duration::from_millis(span.unsigned_abs()).as_secs_f64() + provider.scrape_interval.as_secs_f64();
     let dispersion = scatter(&trusted, &answers, s.rollout.spec.analysis.interval.max(provider.scrape_interval));
-    Ok(Some(Seen { name: signal.name.clone(), from: counts.name(), counts: counted.run, seconds, dispersion }))
+    Ok(Some(Seen { signal, from: counts.name(), counts: counted.run, seconds, dispersion }))
 }
 
 /// The answer to a question about stable, or why there is none.
@@ -244,29 +272,22 @@ fn scatter(counts: &Counts, answers: &[tally::Answered<'_>], interval: Duration)
 }
 
 /// What each wave can be expected to take and to see, at the traffic before the attempt.
-fn forecast(s: &Snapshot, provider: &Provider, seen: &[Seen]) -> Vec<WaveForecast> {
+fn forecast(s: &Snapshot, provider: &Provider, seen: &[Seen<'_>]) -> Vec<WaveForecast> {
     let spec = &s.rollout.spec;
     let interval = spec.analysis.interval.max(provider.scrape_interval).as_secs_f64();
     let settle = settle(provider).as_secs_f64();
+    let acting: Vec<&Seen<'_>> = seen.iter().filter(|one| !one.signal.dry_run).collect();
     let wave = |index: usize, weight: u8, bake: Duration, most: Option<Duration>| {
         let needs = |weight: u8| -> Option<f64> {
-            let of = |one: &Seen| {
-                let signal = spec.analysis.signals.iter().find(|signal| signal.name == one.name)?;
-                let per_second = as_f64(one.counts.stable_requests) / one.seconds.max(1e-3) * f64::from(weight) / 100.0;
-                Some(settle + as_f64(requests(s, signal, one, index, weight)?) / per_second.max(1e-9))
-            };
-            seen.iter().filter(|one| acts(s, &one.name)).map(of).try_fold(0.0_f64, |most, one| Some(most.max(one?)))
+            let of = |one: &&Seen<'_>| Some(settle + as_f64(one.requests(spec, index, weight)?) / one.pace(weight));
+            acting.iter().map(of).try_fold(0.0_f64, |most, one| Some(most.max(one?)))
         };
-        let takes = needs(weight).filter(|_| seen.iter().any(|one| acts(s, &one.name)));
+        let takes = needs(weight).filter(|_| !acting.is_empty());
         let lasts = takes.map(|takes| takes.max(bake.as_secs_f64()));
         let detects = lasts.and_then(|lasts| {
-            seen.iter().filter(|one| acts(s, &one.name)).find_map(|one| {
-                let signal = spec.analysis.signals.iter().find(|signal| signal.name == one.name)?;
-                let per_second = as_f64(one.counts.stable_requests) / one.seconds.max(1e-3) * f64::from(weight) / 100.0;
-                let judge = judge(s, signal, one, index)?;
-                let rate = as_f64(one.counts.stable_errors) / as_f64(one.counts.stable_requests.max(1));
-                Forecast::new(&judge, rate, f64::from(weight) / 100.0)
-                    .detects(per_second * lasts, per_second * interval)
+            acting.iter().find_map(|one| {
+                let (judge, pace) = (one.judge(spec, index)?, one.pace(weight));
+                Forecast::new(&judge, one.rate(), f64::from(weight) / 100.0).detects(pace * lasts, pace * interval)
             })
         });
         let mut warning = String::new();
@@ -281,7 +302,7 @@ fn forecast(s: &Snapshot, provider: &Provider, seen: &[Seen]) -> Vec<WaveForecas
                 ),
             };
         }
-        if weight == 100 && spec.analysis.signals.iter().any(|one| compare::compares(one) && !one.dry_run) {
+        if weight == 100 && acting.iter().any(|one| compare::compares(one.signal)) {
             warning = "at 100% there is no stable to compare with; only thresholds and queries can find harm there"
                 .to_owned();
         }
@@ -294,27 +315,6 @@ fn forecast(s: &Snapshot, provider: &Provider, seen: &[Seen]) -> Vec<WaveForecas
     };
     let waves = spec.waves.iter().enumerate();
     waves.map(|(index, one)| wave(index, one.weight, one.bake, one.max_bake)).collect()
-}
-
-fn acts(s: &Snapshot, name: &str) -> bool {
-    s.rollout.spec.analysis.signals.iter().any(|signal| signal.name == name && !signal.dry_run)
-}
-
-/// The judge of a signal that compares, in a wave.
-fn judge(s: &Snapshot, signal: &Signal, seen: &Seen, wave: usize) -> Option<Judge> {
-    if !compare::compares(signal) {
-        return None;
-    }
-    Judge::new(compare::policy(&s.rollout.spec, signal, wave, seen.dispersion)).ok()
-}
-
-/// How many canary requests a wave takes.
-fn requests(s: &Snapshot, signal: &Signal, seen: &Seen, wave: usize, weight: u8) -> Option<u64> {
-    if let Some(ratio) = signal.error_ratio.as_ref().filter(|ratio| ratio.threshold.is_some()) {
-        return Some(u64::from(signal.consecutive).saturating_mul(u64::from(ratio.min_requests)));
-    }
-    let rate = as_f64(seen.counts.stable_errors) / as_f64(seen.counts.stable_requests.max(1));
-    Forecast::new(&judge(s, signal, seen, wave)?, rate, f64::from(weight) / 100.0).safe_from_start()
 }
 
 /// The state in which signals begin: the scatter that is known before, and what an earlier attempt with the same
@@ -354,26 +354,15 @@ mod tests {
     use jiff::Timestamp;
 
     use super::super::measure::Sample;
-    use super::super::sources::{self, Place, What};
+    use super::super::sources::tests::place;
+    use super::super::sources::{self, What};
     use super::*;
     use crate::api::Source;
 
     #[test]
     fn the_scatter_of_slow_requests_does_not_depend_on_the_order_of_series() {
-        let place = Place {
-            namespace: "demo",
-            routes: vec!["shop"],
-            controllers: Vec::new(),
-            stable_service: "shop",
-            canary_service: "shop-canary".to_owned(),
-            port: Some(80),
-            stable_workload: "shop",
-            canary_workload: "shop-canary".to_owned(),
-            stable_replica_set: "shop-6c",
-            interval: Duration::from_secs(10),
-        };
         let what = What::Slow(Duration::from_millis(300));
-        let counts = sources::resolve(Source::Pods, None, &place, what).unwrap();
+        let counts = sources::resolve(Source::Pods, None, &place(""), what).unwrap();
         let ask = counts.asks().into_iter().next().unwrap();
         let series = |pod: &str, le: &str, each: f64| Series {
             id: format!("{pod}{le}"),
@@ -387,7 +376,7 @@ mod tests {
                 })
                 .collect(),
         };
-        let (one, two) = ("shop-6c-bcdfg", "shop-6c-hjklm");
+        let (one, two) = ("shop-7d9f8c6b5d-bcdfg", "shop-7d9f8c6b5d-hjklm");
         let mut all = vec![
             series(one, "+Inf", 100.0),
             series(two, "+Inf", 100.0),

@@ -11,7 +11,9 @@ use super::verdict::{self, Assessment};
 use super::weights::{self, RouteState};
 use super::words::grouped;
 use super::{canary, pods, preflight, proof};
-use crate::api::{Duration, Outcome, Phase, Revision, Run, SignalState, Step, VerdictWord, Wave, WaveState, names};
+use crate::api::{
+    Duration, Outcome, Phase, Revision, Run, SignalState, Step, Tally, VerdictWord, Wave, WaveState, names,
+};
 
 /// Goes as far as the world allows in one pass.
 pub(super) fn advance(d: &mut Draft<'_>) {
@@ -276,6 +278,7 @@ fn shift(d: &mut Draft<'_>) {
     };
     if let Some((reason, why)) = awaited {
         d.progress(Phase::Shifting, reason, format!("{title}: {why}"));
+        again(d);
         // Before the gateway has once accepted the weight, waiting has an end.
         if run.wave.as_ref().is_some_and(|wave| wave.accepted_at.is_none()) && d.overdue() {
             d.end(End::taken_back("TrafficNotAccepted", format!("{why} after {}", s.rollout.spec.progress_deadline)));
@@ -308,6 +311,17 @@ fn shift(d: &mut Draft<'_>) {
             };
             d.progress(phase, reason, format!("{title}: {why}"));
         }
+    }
+}
+
+/// A weight that the gateway had once accepted has to be set again, because someone else wrote the route: what was
+/// counted meanwhile was at another weight, and the share is looked at from now on.
+fn again(d: &mut Draft<'_>) {
+    let now = d.s.now;
+    let Some(run) = d.status.run.as_mut() else { return };
+    if let Some(accepted_at) = run.wave.as_mut().and_then(|wave| wave.accepted_at.as_mut()) {
+        *accepted_at = now;
+        run.traffic.settled = Tally::default();
     }
 }
 

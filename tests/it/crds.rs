@@ -90,7 +90,8 @@ fn the_shortest_useful_rollout_has_defaults() {
 
 #[test]
 fn rules_name_the_field() {
-    let cases: [(&str, Value, &str); 7] = [
+    let compared = |name: &str| json!({"name": name, "errorRatio": {}});
+    let cases: [(&str, Value, &str); 16] = [
         ("/waves", json!([{"weight": 5}, {"weight": 1}]), "weights must increase"),
         ("/waves", json!([{"weight": 5}, {"weight": 5}]), "weights must increase"),
         ("/waves/0", json!({"weight": 1, "bake": "20m", "maxBake": "10m"}), "bake must not be longer"),
@@ -106,6 +107,31 @@ fn rules_name_the_field() {
             json!({"name": "x", "errorRatio": {"threshold": "1%"}, "consecutive": 3, "of": 2}),
             "consecutive must not be larger",
         ),
+        (
+            "/analysis/signals/0",
+            json!({"name": "x", "errorRatio": {"threshold": "1%", "tolerance": "2"}}),
+            "for both use two signals",
+        ),
+        ("/analysis/signals/0", json!({"name": "x", "errorRatio": {"tolerance": "0.5"}}), "between 1 and 100"),
+        (
+            "/analysis/signals/0",
+            json!({"name": "x", "errorRatio": {"source": "Query"}}),
+            "counters go with source: Query",
+        ),
+        ("/analysis/signals", json!([{"name": "x", "errorRatio": {}, "dryRun": true}]), "must act"),
+        ("/analysis/signals", json!([{"name": "x", "restarts": {}}]), "must act"),
+        (
+            "/analysis/signals",
+            json!([compared("a"), compared("b"), compared("c"), compared("d")]),
+            "at most 3 signals may compare",
+        ),
+        ("/analysis/signals/0", json!({"name": "x", "burnRate": {"objective": "100%"}}), "leaves no budget"),
+        (
+            "/analysis/signals/0",
+            json!({"name": "x", "burnRate": {"objective": "99%", "windows": [{"long": "5m", "short": "1h", "factor": "2"}]}}),
+            "short must be shorter",
+        ),
+        ("/waves/0", json!({"weight": 1, "evidence": {"ratio": "1", "floor": "1%"}}), "ratio must be more than 1"),
     ];
     assert_eq!(verdict(&spec()), "");
     for (pointer, value, expected) in cases {

@@ -237,3 +237,20 @@ fn a_namespace_that_goes_does_not_hold_the_rollout() {
     assert!(world.deleted, "{transcript}");
     assert_eq!(world.share(), 0.0);
 }
+
+#[test]
+fn a_route_that_was_reset_by_someone_does_not_spoil_the_share_of_its_wave() {
+    let (mut world, mut transcript) = adopted();
+    world.apply("v2");
+    while world.status.run.as_ref().is_none_or(|run| run.weight < 50) {
+        play(&mut world, 1, &mut transcript);
+    }
+    play(&mut world, 2, &mut transcript);
+    world.reset_route();
+    // Nobody looks for a while: all that time stable has the canary's requests too.
+    for _ in 0..20 {
+        world.tick();
+    }
+    play(&mut world, 40, &mut transcript);
+    assert_eq!(world.status.run.as_ref().unwrap().outcome, Some(Outcome::Promoted), "{transcript}");
+}

@@ -21,7 +21,7 @@ mod selector;
 mod traefik;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 pub(super) use place::Place;
 

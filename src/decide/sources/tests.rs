@@ -11,7 +11,7 @@ use super::*;
 use exposition::Exposition;
 
 /// Namespace `demo`, Services `shop` and `shop-canary`; the fixtures hold `mydemo`, `myshop` and `shop-canary-two` too.
-pub(super) fn place(controller: &'static str) -> Place<'static> {
+pub(in crate::decide) fn place(controller: &'static str) -> Place<'static> {
     Place {
         namespace: "demo",
         routes: vec!["shop"],

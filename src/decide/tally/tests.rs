@@ -1,7 +1,8 @@
 //! Every hazard of reading counters, one by one.
 
 use super::super::measure::Sample;
-use super::super::sources::{self, Place, What};
+use super::super::sources::tests::place;
+use super::super::sources::{self, What};
 use super::*;
 use crate::api::Source;
 
@@ -28,23 +29,8 @@ fn bounds() -> Bounds {
     }
 }
 
-fn place() -> Place<'static> {
-    Place {
-        namespace: "demo",
-        routes: vec!["shop"],
-        controllers: Vec::new(),
-        stable_service: "shop",
-        canary_service: "shop-canary".to_owned(),
-        port: Some(80),
-        stable_workload: "shop",
-        canary_workload: "shop-canary".to_owned(),
-        stable_replica_set: "shop-6c",
-        interval: Duration::from_secs(1),
-    }
-}
-
 fn counts() -> Counts {
-    sources::resolve(Source::Traefik, None, &place(), What::Errors).unwrap()
+    sources::resolve(Source::Traefik, None, &place(""), What::Errors).unwrap()
 }
 
 fn count(state: &mut TrafficState, series: &[Series]) -> News {
@@ -174,7 +160,7 @@ fn own() -> (Counts, Vec<Ask>) {
         errors: Some("errors_total{pod=~\"{{pods}}\"}".into()),
         fast: None,
     };
-    let counts = sources::resolve(Source::Query, Some(&counters), &place(), What::Errors).unwrap();
+    let counts = sources::resolve(Source::Query, Some(&counters), &place(""), What::Errors).unwrap();
     let asks = counts.asks();
     assert_eq!(asks.len(), 4);
     (counts, asks)

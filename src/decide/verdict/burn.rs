@@ -9,8 +9,7 @@ use jiff::Timestamp;
 use super::super::measure::{Ask, Provider};
 use super::super::queries;
 use super::super::snapshot::Snapshot;
-use super::super::time::{elapsed, human};
-use super::counters::{patience, reading, unreadable, unsupported, waiting_for_first};
+use super::counters::{fresh, reading, unsupported, waiting_for_first};
 use super::samples::{close, standing};
 use super::{Blind, Harm, Opinion, wave_began};
 use crate::api::{BurnRate, BurnWindow, Duration, Percent, Run, Signal, SignalState, VerdictWord};
@@ -98,20 +97,11 @@ fn latest(snapshot: &Snapshot, provider: &Provider, run: &Run, name: &str, promq
     let Some(reading) = reading(snapshot, provider, &Ask::Value(promql)) else {
         return Err(waiting_for_first(provider, run.step_at));
     };
-    if let Some(failure) = &reading.failure {
-        return Err(Blind {
-            reason: failure.class.reason(),
-            sentence: format!("signal {name}: {}", unreadable(provider, &failure.text)),
-            since: failure.since,
-        });
-    }
-    let Some(value) = reading.values.last() else {
+    let newest = reading.values.last();
+    fresh(snapshot, provider, name, reading, newest.map_or(snapshot.now, |value| value.at))?;
+    let Some(value) = newest else {
         return Err(waiting_for_first(provider, run.step_at));
     };
-    if elapsed(snapshot.now, value.at) > patience(snapshot, provider) {
-        let sentence = format!("signal {name} was last read {} ago", human(elapsed(snapshot.now, value.at)));
-        return Err(Blind { reason: "SamplesStale", sentence, since: value.at });
-    }
     Ok(Burning { factor: value.value, at: value.at })
 }
 

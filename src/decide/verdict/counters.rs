@@ -170,7 +170,30 @@ pub(super) fn waiting_for_first(provider: &Provider, since: Timestamp) -> Blind 
     }
 }
 
-pub(super) fn unreadable(provider: &Provider, text: &str) -> String {
+/// What was last read of one number stands for now; or why not: the last try failed, or it is too long ago.
+pub(super) fn fresh(
+    snapshot: &Snapshot,
+    provider: &Provider,
+    name: &str,
+    reading: &Reading,
+    newest: Timestamp,
+) -> Result<(), Blind> {
+    if let Some(failure) = &reading.failure {
+        return Err(Blind {
+            reason: failure.class.reason(),
+            sentence: format!("signal {name}: {}", unreadable(provider, &failure.text)),
+            since: failure.since,
+        });
+    }
+    let age = elapsed(snapshot.now, newest);
+    if age > patience(snapshot, provider) {
+        let sentence = format!("signal {name} was last read {} ago", human(age));
+        return Err(Blind { reason: "SamplesStale", sentence, since: newest });
+    }
+    Ok(())
+}
+
+fn unreadable(provider: &Provider, text: &str) -> String {
     format!("MetricsProvider {} cannot be read: {text}; holding, nothing advances", provider.name)
 }
 

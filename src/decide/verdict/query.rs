@@ -3,8 +3,7 @@
 use super::super::measure::{Ask, Provider};
 use super::super::queries::{self, Stand};
 use super::super::snapshot::Snapshot;
-use super::super::time::{elapsed, human};
-use super::counters::{patience, reading, unreadable, waiting_for_first};
+use super::counters::{fresh, reading, waiting_for_first};
 use super::samples::{close, standing};
 use super::{Blind, Harm, Opinion, wave_began};
 use crate::api::{Query, Run, Signal, SignalState, VerdictWord};
@@ -47,17 +46,9 @@ pub(super) fn opinion(
     if let (VerdictWord::Harm, Some(sample_at)) = (standing, state.until) {
         return Opinion::Harm(Harm { signal: signal.name.clone(), sentence: numbers, sample_at });
     }
-    if let Some(failure) = &reading.failure {
-        return Opinion::Blind(Blind {
-            reason: failure.class.reason(),
-            sentence: format!("signal {}: {}", signal.name, unreadable(provider, &failure.text)),
-            since: failure.since,
-        });
-    }
     let newest = reading.answered_at.unwrap_or(wave_began);
-    if elapsed(snapshot.now, newest) > patience(snapshot, provider) {
-        let sentence = format!("signal {} was last read {} ago", signal.name, human(elapsed(snapshot.now, newest)));
-        return Opinion::Blind(Blind { reason: "SamplesStale", sentence, since: newest });
+    if let Err(blind) = fresh(snapshot, provider, &signal.name, reading, newest) {
+        return Opinion::Blind(blind);
     }
     if standing == VerdictWord::Safe { Opinion::Safe(numbers) } else { Opinion::Undecided(numbers) }
 }
