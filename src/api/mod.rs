@@ -7,6 +7,7 @@
 
 mod conditions;
 mod evidence;
+mod intervention;
 pub mod names;
 mod provider;
 mod release;
@@ -19,6 +20,7 @@ mod units;
 
 pub use conditions::{Condition, ConditionStatus, ConditionType, merge_conditions};
 pub use evidence::{Cursors, KeptEvidence, KeptSignal, OpenPoll, SignalState, Tally, TrafficState, WaveForecast};
+pub use intervention::{Action, Intervention, InterventionResult, InterventionSpec, InterventionStatus};
 pub use provider::{
     BasicAuth, BearerAuth, CertificateAuthority, CertificateRef, ClientCertificate, MetricsProvider,
     MetricsProviderSpec, ProviderAuth, ProviderHeader, ProviderTls, SecretRef, TokenRef,
