@@ -17,6 +17,7 @@ use crate::observe::OwnSecrets;
 use crate::prometheus::Poller;
 use crate::record::metrics;
 use crate::server::{Admin, serve};
+use crate::watch::policies::shipped;
 use crate::watch::{Freshness, RolloutRef, stores};
 
 /// Passes that run at once. With calls of at most ten seconds this also bounds the load on the API server.
@@ -33,6 +34,8 @@ pub struct Options {
     pub reporter: String,
     /// Where the Secrets of MetricsProviders are; without it the namespace of the cluster configuration.
     pub namespace: Option<String>,
+    /// The ServiceAccount that the policies of the gate let open it.
+    pub account: String,
 }
 
 /// Runs the operator until it is told to stop.
@@ -50,10 +53,13 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
 
     let (registry, own) = metrics::registry(stores.rollouts.clone(), freshness.clone());
     let (poll_wake, mut poll_inbox) = mpsc::channel(QUEUE);
+    let account = format!("system:serviceaccount:{own_namespace}:{}", options.account);
     let secrets = Arc::new(OwnSecrets::new(&client, own_namespace));
     let poller = Poller::new(poll_wake, Arc::new(own.clone()), secrets);
     let poller = poller.context("the client for Prometheus cannot be made")?;
-    let context = Arc::new(Context::new(client, stores.clone(), poller.clone(), own, options.reporter.clone()));
+    let policies = shipped(&account);
+    let context =
+        Arc::new(Context::new(client, stores.clone(), poller.clone(), own, options.reporter.clone(), policies));
 
     let mut tasks: JoinSet<(&'static str, anyhow::Result<()>)> = JoinSet::new();
     let admin = Admin { registry: Arc::new(registry), freshness: freshness.clone() };

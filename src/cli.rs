@@ -47,6 +47,9 @@ struct RunArgs {
     /// The operator's own namespace: where the Secrets of MetricsProviders are. Default: where it runs.
     #[arg(long, env = "SLUICE_NAMESPACE", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     namespace: Option<String>,
+    /// The ServiceAccount that the operator runs under and that the admission policies name.
+    #[arg(long, env = "SLUICE_SERVICE_ACCOUNT", default_value = "sluice")]
+    service_account: String,
 }
 
 /// How logs are written.
@@ -71,10 +74,10 @@ impl Cli {
 
 fn run(args: RunArgs) -> anyhow::Result<()> {
     telemetry::start(&args.log_level, args.log_format)?;
-    let RunArgs { listen, log_level, log_format, pod_name, namespace } = args;
+    let RunArgs { listen, log_level, log_format, pod_name, namespace, service_account } = args;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), %listen, log_level, ?log_format, pod_name, "sluice starts");
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().worker_threads(2).build()?;
-    runtime.block_on(app::run(app::Options { listen, reporter: pod_name, namespace }))
+    runtime.block_on(app::run(app::Options { listen, reporter: pod_name, namespace, account: service_account }))
 }
 
 fn write_crds(dir: Option<PathBuf>) -> anyhow::Result<()> {

@@ -17,6 +17,7 @@ use crate::decide::{self, Decision, Snapshot};
 use crate::observe::Remembered;
 use crate::prometheus::Poller;
 use crate::record::metrics::Metrics;
+use crate::watch::policies::Policy;
 use crate::watch::{RolloutRef, Stores};
 use crate::{act, clock, observe, record};
 
@@ -32,6 +33,8 @@ pub struct Context {
     pub metrics: Metrics,
     /// The name of this process in events.
     pub reporter: String,
+    /// The admission policies that the gate is to be made of.
+    pub policies: Vec<Policy>,
     memory: Mutex<HashMap<RolloutRef, Memory>>,
 }
 
@@ -80,8 +83,15 @@ impl Error {
 
 impl Context {
     /// A context without memories.
-    pub fn new(client: Client, stores: Stores, poller: Poller, metrics: Metrics, reporter: String) -> Self {
-        Self { client, stores, poller, metrics, reporter, memory: Mutex::default() }
+    pub fn new(
+        client: Client,
+        stores: Stores,
+        poller: Poller,
+        metrics: Metrics,
+        reporter: String,
+        policies: Vec<Policy>,
+    ) -> Self {
+        Self { client, stores, poller, metrics, reporter, policies, memory: Mutex::default() }
     }
 
     fn memory<T>(&self, of: &RolloutRef, act: impl FnOnce(&mut Memory) -> T) -> T {
@@ -123,7 +133,7 @@ pub async fn reconcile(object: Arc<DeserializeGuard<Rollout>>, ctx: Arc<Context>
 async fn pass(key: &RolloutRef, rollout: &Rollout, ctx: &Context) -> Result<Action, Error> {
     let remembered = ctx.memory(key, |memory| memory.remembered.clone());
     let readings = ctx.poller.readings(&plain(key));
-    let snapshot = observe::observe(&ctx.client, &ctx.stores, rollout, readings, remembered).await?;
+    let snapshot = observe::observe(&ctx.client, &ctx.stores, rollout, readings, remembered, &ctx.policies).await?;
     let decision = decide::decide(&snapshot);
     decide::check(&snapshot, &decision).map_err(Error::Contradiction)?;
 

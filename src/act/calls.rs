@@ -2,7 +2,8 @@
 
 use std::fmt::Debug;
 
-use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::Service;
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::NamespaceResourceScope;
@@ -34,7 +35,7 @@ pub struct Target {
 /// What a write brought.
 pub(super) enum Answer {
     Done,
-    Gate { held: bool },
+    Gate { held: bool, policies: String },
 }
 
 /// Carries out one write.
@@ -59,13 +60,24 @@ pub(super) async fn call(client: &Client, target: &Target, write: &Write) -> Res
             let labels = json!({(names::ROLLOUT_LABEL): null});
             caller.merge::<Deployment>(workload, labels_patch(resource_version, labels)).await
         }
-        Write::ProveGate { workload } => caller.prove(workload).await,
+        Write::ProveGate { workload, policies } => caller.prove(workload, policies).await,
         Write::OpenGate { workload, resource_version } => {
             let patch = json!([
                 {"op": "test", "path": "/metadata/resourceVersion", "value": resource_version},
                 {"op": "replace", "path": "/spec/paused", "value": false},
             ]);
             caller.patch::<Deployment>(workload, patch).await
+        }
+        Write::CloseGate { workload, resource_version } => {
+            let patch = json!([
+                {"op": "test", "path": "/metadata/resourceVersion", "value": resource_version},
+                {"op": "add", "path": "/spec/paused", "value": true},
+            ]);
+            caller.patch::<Deployment>(workload, patch).await
+        }
+        Write::DeleteReplicaSet { name, uid } => caller.delete::<ReplicaSet>(name, uid).await,
+        Write::PatchScaler { name, free: _, patch } => {
+            caller.patch::<HorizontalPodAutoscaler>(name, patch.clone()).await
         }
         Write::RestoreTemplate { workload, resource_version, template } => {
             let patch = json!([
@@ -162,11 +174,12 @@ impl Caller<'_> {
     }
 
     /// Changes the template in a dry run and looks whether the API server paused it.
-    async fn prove(&self, workload: &str) -> Result<Answer, Error> {
+    async fn prove(&self, workload: &str, policies: &str) -> Result<Answer, Error> {
         let probe = json!({"spec": {"template": {"metadata": {"annotations": {"sluice.dev/gate-probe": "dry-run"}}}}});
         let params = PatchParams { dry_run: true, field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
         let answer = self.send(self.api::<Deployment>().patch(workload, &params, &Patch::Merge(probe))).await?;
-        Ok(Answer::Gate { held: answer.spec.and_then(|spec| spec.paused).unwrap_or(false) })
+        let held = answer.spec.and_then(|spec| spec.paused).unwrap_or(false);
+        Ok(Answer::Gate { held, policies: policies.to_owned() })
     }
 
     fn parsed<T: DeserializeOwned>(&self, value: Value) -> Result<T, Error> {

@@ -80,9 +80,9 @@ pub async fn apply(client: &Client, target: &Target, plan: &[Write]) -> Applied 
     for write in plan {
         match calls::call(client, target, write).await {
             Ok(calls::Answer::Done) => applied.done.push(write.name()),
-            Ok(calls::Answer::Gate { held }) => {
+            Ok(calls::Answer::Gate { held, policies }) => {
                 applied.done.push(write.name());
-                applied.gate = Some(GateProof { at: clock::now(), held });
+                applied.gate = Some(GateProof { at: clock::now(), held, policies });
             }
             Err(error) => {
                 applied.error = Some(error);

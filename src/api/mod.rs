@@ -7,6 +7,7 @@
 
 mod conditions;
 mod evidence;
+mod governance;
 mod intervention;
 pub mod names;
 mod provider;
@@ -20,6 +21,7 @@ mod units;
 
 pub use conditions::{Condition, ConditionStatus, ConditionType, merge_conditions};
 pub use evidence::{Cursors, KeptEvidence, KeptSignal, OpenPoll, SignalState, Tally, TrafficState, WaveForecast};
+pub use governance::{Answered, Conflicts, Escaped, Hold, Intervened, LetThrough, ScalerBackup, Watching};
 pub use intervention::{Action, Intervention, InterventionResult, InterventionSpec, InterventionStatus};
 pub use provider::{
     BasicAuth, BearerAuth, CertificateAuthority, CertificateRef, ClientCertificate, MetricsProvider,
@@ -28,8 +30,8 @@ pub use provider::{
 pub use release::{Exposure, Outcome, Release, ReleaseSpec, ReleaseStatus, Times, Trigger};
 pub use rework::{ReworkEvent, ReworkEventSpec, ReworkKind};
 pub use rollout::{
-    Analysis, Owner, ProviderRef, Rollout, RolloutSpec, RouteKind, RouteRef, TargetKind, TargetRef, Traffic, Wave,
-    WaveEvidence,
+    Analysis, Approval, GateMode, OnRollback, Owner, Promotion, ProviderRef, Rollout, RolloutSpec, RouteKind, RouteRef,
+    TargetKind, TargetRef, Traffic, Wave, WaveEvidence,
 };
 pub use signals::{BurnRate, BurnWindow, ErrorRatio, Latency, Query, Restarts, Signal};
 pub use source::{OwnCounters, Source};

@@ -52,6 +52,11 @@ pub fn release(rollout: &str, uid: &str, number: u32, revision: &str) -> String 
     with_suffix(rollout, &format!("-{number}-{}", short(&digest)))
 }
 
+/// The name of the ReworkEvent of what was found in a Release after its promotion.
+pub fn escaped(release: &str) -> String {
+    with_suffix(release, "-escaped")
+}
+
 /// A name that belongs to `base` and is unique for `key`; used for events.
 pub fn unique(base: &str, key: &str) -> String {
     let digest: String = hex(key.as_bytes()).chars().take(16).collect();

@@ -5,6 +5,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::governance::{Escaped, Intervened};
 use super::rollout::Owner;
 use super::status::TimelineEntry;
 
@@ -73,6 +74,8 @@ pub enum Outcome {
     Superseded,
     /// It was taken back before it had served a single request.
     FailedBeforeExposure,
+    /// It rolled without having been proven, past the gate or by break-glass.
+    Bypassed,
 }
 
 /// Who or what caused the end.
@@ -153,6 +156,13 @@ pub struct ReleaseStatus {
     /// When things happened.
     #[serde(default)]
     pub times: Times,
+    /// What people asked for during the attempt, and what was done.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20))]
+    pub interventions: Vec<Intervened>,
+    /// Harm that was found after the promotion, while the version was watched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub escaped: Option<Escaped>,
     /// Every decision, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]

@@ -13,6 +13,10 @@ use super::rollout::Owner;
 pub enum ReworkKind {
     /// An exposed release was taken back.
     Rollback,
+    /// Harm was found after the promotion.
+    Escaped,
+    /// A template rolled without having been proven.
+    Bypass,
 }
 
 /// A release that had to be taken back.
@@ -62,11 +66,13 @@ pub struct ReworkEventSpec {
     /// The verdict fell.
     #[schemars(schema_with = "super::units::time_schema")]
     pub verdict_at: Timestamp,
-    /// The routes were seen with weight 0 for it.
+    /// The routes were seen with weight 0 for it; absent where nothing was taken back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "super::units::time_schema")]
-    pub weight_zero_at: Timestamp,
+    pub weight_zero_at: Option<Timestamp>,
     /// Seconds from first exposure to the verdict.
     pub detect_seconds: f64,
-    /// Seconds from the verdict to weight 0.
-    pub act_seconds: f64,
+    /// Seconds from the verdict to weight 0; absent where nothing was taken back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub act_seconds: Option<f64>,
 }

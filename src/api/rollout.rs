@@ -93,17 +93,106 @@ pub struct RolloutSpec {
     /// How long the canary's pods may take to become available, the gateway to accept a change, and the promotion to finish, each. After it the attempt is taken back.
     #[serde(default = "default_progress_deadline")]
     pub progress_deadline: Duration,
+    /// The last step, in which the Deployment itself rolls to the analysed template.
+    #[serde(default, skip_serializing_if = "Promotion::is_default")]
+    pub promotion: Promotion,
+    /// How long the promoted version is watched with the signals that need no comparison (`threshold`, `query`, `burnRate`). Harm found then is recorded as escaped; nothing is taken back. `0s` watches nothing.
+    #[serde(default = "default_watch")]
+    pub watch: Duration,
+    /// What becomes of a rejected template: it stays in the Deployment behind the closed gate (`Hold`), or the stable template is written back (`RestoreTemplate`, for those without GitOps).
+    #[serde(default, skip_serializing_if = "OnRollback::is_default")]
+    pub on_rollback: OnRollback,
+    /// Rollouts of one namespace that name the same group have at most one canary at a time; the others wait before their first wave.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub group: Option<String>,
+    /// How new templates are held back: by admission in the write that brings them, or, where the API server has no MutatingAdmissionPolicy (before Kubernetes 1.36), by keeping the Deployment paused at rest.
+    #[serde(default, skip_serializing_if = "GateMode::is_default")]
+    pub gate: GateMode,
+    /// Governs nothing while it is true: an attempt is ended, traffic put back, the Deployment let go as at deletion. An unproven template stays paused.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub disabled: bool,
 }
 
 fn default_waves() -> Vec<Wave> {
     [1, 5, 25, 50]
         .into_iter()
-        .map(|weight| Wave { weight, bake: default_bake(), max_bake: None, evidence: None })
+        .map(|weight| Wave { weight, bake: default_bake(), max_bake: None, approval: Approval::None, evidence: None })
         .collect()
 }
 
 const fn default_progress_deadline() -> Duration {
     Duration::from_secs(600)
+}
+
+const fn default_watch() -> Duration {
+    Duration::from_secs(3600)
+}
+
+/// Whether a person must agree before a step begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub enum Approval {
+    /// It begins when the evidence allows it.
+    #[default]
+    None,
+    /// It begins after an `Intervention` with the action `Approve` as well. The canary keeps the weight it has and is judged meanwhile.
+    Required,
+}
+
+impl Approval {
+    fn is_none(&self) -> bool {
+        *self == Self::None
+    }
+}
+
+/// The last step.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Promotion {
+    /// Whether a person must agree before the Deployment rolls.
+    #[serde(default, skip_serializing_if = "Approval::is_none")]
+    pub approval: Approval,
+    /// How long the Deployment may take to roll; after it the stable template is put back. Default: `progressDeadline`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Duration>,
+}
+
+impl Promotion {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// What becomes of a rejected template.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub enum OnRollback {
+    /// It stays in the Deployment, behind the closed gate.
+    #[default]
+    Hold,
+    /// The stable template is written back into the Deployment.
+    RestoreTemplate,
+}
+
+impl OnRollback {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// How new templates are held back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub enum GateMode {
+    /// Admission pauses the Deployment in the write that changes its template.
+    #[default]
+    Admission,
+    /// The Deployment is paused whenever nothing is being released.
+    Resting,
+}
+
+impl GateMode {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// The kinds of workload that can be governed.
@@ -198,6 +287,9 @@ pub struct Wave {
     /// The most time to wait at this weight for the share to follow, and then for evidence; after it the Rollout is Held, with an event that names the owner's contact. It goes on when evidence comes. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_bake: Option<Duration>,
+    /// Whether a person must agree before this wave begins.
+    #[serde(default, skip_serializing_if = "Approval::is_none")]
+    pub approval: Approval,
     /// What the evidence of this wave must exclude before the next one. Default: 2 times and 0.5% in the last wave, 3 times and 1% in the one before, 5 times and 2% before that, 10 times and 5% in all earlier ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evidence: Option<WaveEvidence>,
@@ -270,6 +362,13 @@ pub struct ProviderRef {
     /// Name of the cluster-scoped MetricsProvider, made by the platform team.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
+}
+
+impl RolloutSpec {
+    /// How long the promotion may take.
+    pub fn promotion_deadline(&self) -> Duration {
+        self.promotion.deadline.unwrap_or(self.progress_deadline)
+    }
 }
 
 impl Traffic {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::conditions::Condition;
 use super::evidence::{KeptEvidence, SignalState, TrafficState, WaveForecast};
+use super::governance::{Answered, Conflicts, Hold, Intervened, LetThrough, ScalerBackup, Watching};
 use super::release::{Outcome, Times, Trigger};
 
 /// The observed state of a Rollout.
@@ -39,6 +40,9 @@ pub struct RolloutStatus {
     /// The version that is proven and serves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stable: Option<Revision>,
+    /// Digest of a version that passed all waves and whose promotion was broken off by a newer template: its pods serve beside stable's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alongside: Option<String>,
     /// The attempt in progress, or the last one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<Run>,
@@ -57,6 +61,23 @@ pub struct RolloutStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "super::units::time_schema")]
     pub gate_proven_at: Option<Timestamp>,
+    /// The admission policies with which it was proven; under others the proof is made anew.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 64))]
+    pub gate_proven_with: String,
+    /// Nothing advances until a person resumes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<Hold>,
+    /// Interventions that were acted upon lately: none is acted upon twice.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    pub answered: Vec<Answered>,
+    /// A template that a person let through unproven.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub let_through: Option<LetThrough>,
+    /// The promoted version that is being watched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watching: Option<Watching>,
     /// The last attempt that was taken back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_rollback: Option<LastRollback>,
@@ -102,6 +123,8 @@ pub enum Phase {
     Leaving,
     /// A person must act; the message says on what.
     Stalled,
+    /// `spec.disabled` is true: nothing is governed.
+    Disabled,
 }
 
 /// What the evidence says.
@@ -220,6 +243,23 @@ pub struct Run {
     /// Largest share of live traffic it was given, in percent.
     #[serde(default)]
     pub max_weight: u8,
+    /// While the Deployment rolls: the share of live traffic that meets the new version, in percent: the canary's weight and the rolled part of the rest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effective_weight: Option<u8>,
+    /// Waves that a person has approved, by their weight; 0 stands for the promotion.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 21))]
+    pub approved: Vec<u8>,
+    /// What people asked for during the attempt, and what was done.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20))]
+    pub interventions: Vec<Intervened>,
+    /// How often others changed the governed rules lately.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conflicts: Option<Conflicts>,
+    /// The HorizontalPodAutoscaler that may not scale down during the attempt, as it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scaler: Option<ScalerBackup>,
     /// Every decision, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]

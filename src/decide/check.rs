@@ -30,7 +30,8 @@ pub fn check(snapshot: &Snapshot, decision: &Decision) -> Result<(), String> {
                 let promoting = run.is_some_and(|run| {
                     run.step == Step::Promoting && run.outcome.is_none() && Some(run.revision.as_str()) == template
                 });
-                let known = stable.is_none() || stable == template;
+                let through = decision.status.let_through.as_ref().map(|through| through.revision.as_str());
+                let known = stable.is_none() || stable == template || (through.is_some() && through == template);
                 if !promoting && !known {
                     return Err(format!("Deployment {workload} would roll to a template that is not proven"));
                 }
@@ -48,7 +49,15 @@ pub fn check(snapshot: &Snapshot, decision: &Decision) -> Result<(), String> {
                     return Err(format!("Service {name} would be deleted while a route may name it"));
                 }
             }
-            Write::AddFinalizer
+            Write::DeleteReplicaSet { name, .. } => {
+                let set = snapshot.replica_sets.iter().find(|set| set.name == *name);
+                if set.is_none_or(|set| set.replicas > 0 || set.present > 0 || stable == Some(set.digest.as_str())) {
+                    return Err(format!("ReplicaSet {name} would be deleted although it has pods or is stable's"));
+                }
+            }
+            Write::CloseGate { .. }
+            | Write::PatchScaler { .. }
+            | Write::AddFinalizer
             | Write::RemoveFinalizer
             | Write::Label { .. }
             | Write::Unlabel { .. }
@@ -60,8 +69,7 @@ pub fn check(snapshot: &Snapshot, decision: &Decision) -> Result<(), String> {
             | Write::PatchRoute { .. } => {}
         }
     }
-    let taken_back = run
-        .is_some_and(|run| matches!(run.outcome, Some(Outcome::RolledBack | Outcome::Aborted | Outcome::Superseded)));
+    let taken_back = run.is_some_and(|run| run.outcome.is_some_and(|outcome| outcome != Outcome::Promoted));
     if taken_back && run.is_some_and(|run| run.weight > 0) {
         return Err("an attempt that was taken back keeps a weight".to_owned());
     }

@@ -8,6 +8,7 @@ use super::time::{elapsed, human, times};
 use super::verdict;
 use super::weights::{self, RouteState};
 use super::words::{grouped, share_text};
+use super::scaler;
 use crate::api::{
     Duration, Exposure, Outcome, Phase, ReleaseSpec, ReleaseStatus, ReworkEventSpec, ReworkKind, Run, Step, Trigger,
     names,
@@ -75,7 +76,9 @@ pub(super) fn close(d: &mut Draft<'_>) {
     let (phase, reason) = match run.outcome {
         Some(Outcome::Promoted) => (Phase::Settling, "Settling"),
         Some(Outcome::RolledBack | Outcome::FailedBeforeExposure) => (Phase::RollingBack, "RollingBack"),
-        Some(Outcome::Aborted | Outcome::Superseded) | None => (Phase::Withdrawing, "Withdrawing"),
+        Some(Outcome::Aborted | Outcome::Superseded | Outcome::Bypassed) | None => {
+            (Phase::Withdrawing, "Withdrawing")
+        }
     };
     let summary = run.summary.clone().unwrap_or_default();
     let say = |d: &mut Draft<'_>, what: String| d.progress(phase, reason, format!("{summary}; {what}"));
@@ -95,6 +98,9 @@ pub(super) fn close(d: &mut Draft<'_>) {
     }
     if !remove(d) {
         return say(d, "removing the canary".to_owned());
+    }
+    if !scaler::thaw(d) {
+        return say(d, "letting the HorizontalPodAutoscaler scale down again".to_owned());
     }
     finish(d);
 }
@@ -260,19 +266,27 @@ pub(super) fn record(d: &mut Draft<'_>, run: &Run) {
             errors: run.traffic.run.canary_errors,
         },
         times: run.times.clone(),
+        interventions: run.interventions.clone(),
+        escaped: None,
         timeline: run.timeline.clone(),
     });
     d.records.push(Record::Release { name: run.release.clone(), spec: Box::new(spec), status: status.map(Box::new) });
 }
 
-/// The ReworkEvent of a run that users met and that was taken back.
+/// The ReworkEvent of a run that users met and that was taken back, or that rolled unproven.
 fn rework(d: &Draft<'_>, run: &Run) -> Option<Record> {
-    let taken_back = matches!(run.outcome, Some(Outcome::RolledBack | Outcome::Aborted));
-    let (exposed_at, verdict_at) = (run.times.exposed_at.filter(|_| taken_back)?, run.times.verdict_at?);
+    let kind = match run.outcome? {
+        Outcome::RolledBack | Outcome::Aborted => ReworkKind::Rollback,
+        Outcome::Bypassed => ReworkKind::Bypass,
+        Outcome::Promoted | Outcome::Superseded | Outcome::FailedBeforeExposure => return None,
+    };
+    let verdict_at = run.times.verdict_at?;
+    // What rolls past the gate meets everybody, whether it had a canary or not.
+    let exposed_at = run.times.exposed_at.or((kind == ReworkKind::Bypass).then_some(verdict_at))?;
     let weight_zero_at = run.times.weight_zero_at.or(run.times.route_restored_at)?;
     let tally = &run.traffic.run;
     let spec = ReworkEventSpec {
-        kind: ReworkKind::Rollback,
+        kind,
         rollout: d.s.rollout.name.clone(),
         failed_release: run.release.clone(),
         revision: run.revision.clone(),
@@ -289,9 +303,9 @@ fn rework(d: &Draft<'_>, run: &Run) -> Option<Record> {
         owner: d.s.rollout.spec.owner.clone(),
         exposed_at,
         verdict_at,
-        weight_zero_at,
+        weight_zero_at: Some(weight_zero_at),
         detect_seconds: elapsed(verdict_at, exposed_at).as_secs_f64(),
-        act_seconds: elapsed(weight_zero_at, verdict_at).as_secs_f64(),
+        act_seconds: Some(elapsed(weight_zero_at, verdict_at).as_secs_f64()),
     };
     Some(Record::Rework { name: run.release.clone(), spec: Box::new(spec) })
 }

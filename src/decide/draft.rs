@@ -139,6 +139,9 @@ impl<'a> Draft<'a> {
     /// Goes to another step. What the step before planned no longer counts.
     pub(super) fn go(&mut self, step: Step) {
         let now = self.s.now;
+        if let Some(from) = self.status.run.as_ref().map(|run| run.step) {
+            debug_assert!(super::steps::may_follow(from, step), "{from:?} to {step:?} is not in the table of moves");
+        }
         if let Some(run) = self.status.run.as_mut() {
             run.step = step;
             run.step_at = now;
@@ -153,14 +156,15 @@ impl<'a> Draft<'a> {
         if run.outcome.is_some() {
             return;
         }
-        let End { outcome, trigger, reason, summary, signal, sample_at } = end;
+        let End { outcome, trigger, reason, summary, signal, sample_at, reject } = end;
         let outcome = match outcome {
             Outcome::RolledBack if run.times.exposed_at.is_none() => Outcome::FailedBeforeExposure,
             Outcome::RolledBack
             | Outcome::FailedBeforeExposure
             | Outcome::Promoted
             | Outcome::Aborted
-            | Outcome::Superseded => outcome,
+            | Outcome::Superseded
+            | Outcome::Bypassed => outcome,
         };
         let rolled = matches!(run.step, Step::Promoting);
         run.outcome = Some(outcome);
@@ -171,7 +175,7 @@ impl<'a> Draft<'a> {
         run.times.verdict_at = Some(now);
         run.times.sample_at = sample_at;
         let (release, revision) = (run.release.clone(), run.revision.clone());
-        let rejected = matches!(outcome, Outcome::RolledBack | Outcome::FailedBeforeExposure);
+        let rejected = reject || matches!(outcome, Outcome::RolledBack | Outcome::FailedBeforeExposure);
         if rejected {
             self.status.rejected.retain(|digest| *digest != revision);
             self.status.rejected.push(revision.clone());
@@ -179,7 +183,7 @@ impl<'a> Draft<'a> {
             self.status.rejected.drain(..extra);
             self.status.last_rollback =
                 Some(LastRollback { at: now, trigger, reason: reason.to_owned(), release, revision });
-            // Without a single request there was nothing to judge.
+            // Without a single request there was nothing to judge, and a person's word is no verdict.
             self.status.verdict = if outcome == Outcome::RolledBack { VerdictWord::Harm } else { VerdictWord::None };
         }
         if outcome == Outcome::RolledBack {
@@ -190,8 +194,8 @@ impl<'a> Draft<'a> {
         } else if let Some(run) = self.status.run.as_mut() {
             run.weight = 0;
         }
-        let severity = if rejected { Severity::Warning } else { Severity::Normal };
-        let back = outcome != Outcome::Promoted && outcome != Outcome::Superseded;
+        let severity = if rejected || outcome == Outcome::Bypassed { Severity::Warning } else { Severity::Normal };
+        let back = !matches!(outcome, Outcome::Promoted | Outcome::Superseded | Outcome::Bypassed);
         self.log(severity, outcome_word(outcome), "End", summary);
         self.go(if rolled && back { Step::Reverting } else { Step::Closing });
     }
@@ -232,6 +236,8 @@ pub(super) struct End {
     pub(super) summary: String,
     pub(super) signal: Option<String>,
     pub(super) sample_at: Option<jiff::Timestamp>,
+    /// The template is not tried again, although no evidence speaks against it.
+    pub(super) reject: bool,
 }
 
 impl End {
@@ -244,12 +250,13 @@ impl End {
             summary,
             signal: None,
             sample_at: None,
+            reject: false,
         }
     }
 
     /// Ended because a person wants something else.
     pub(super) fn by_person(outcome: Outcome, reason: &'static str, summary: String) -> Self {
-        Self { outcome, trigger: Trigger::Manual, reason, summary, signal: None, sample_at: None }
+        Self { outcome, trigger: Trigger::Manual, reason, summary, signal: None, sample_at: None, reject: false }
     }
 }
 
@@ -261,5 +268,6 @@ pub(super) const fn outcome_word(outcome: Outcome) -> &'static str {
         Outcome::Aborted => "Aborted",
         Outcome::Superseded => "Superseded",
         Outcome::FailedBeforeExposure => "FailedBeforeExposure",
+        Outcome::Bypassed => "Bypassed",
     }
 }

@@ -7,13 +7,17 @@
 //! (`run`, then `closing`). `preflight`, `pods` and `verdict` judge; `weights`, `canary` and `queries` know how things
 //! are written; `report` says it to people; `check` looks the result over.
 
+mod after;
 mod canary;
 mod check;
 mod closing;
 mod draft;
 mod kept;
 mod leave;
+mod leftovers;
 pub mod measure;
+mod people;
+mod permission;
 pub mod plan;
 mod pods;
 mod polls;
@@ -23,8 +27,10 @@ mod queries;
 mod report;
 mod rest;
 mod run;
+mod scaler;
 pub mod snapshot;
 mod sources;
+pub mod steps;
 mod tally;
 mod time;
 mod verdict;
@@ -51,12 +57,18 @@ pub fn decide(snapshot: &Snapshot) -> Decision {
         // Before anything is moved there must be a way back.
         draft.plan.push(Write::AddFinalizer);
     } else {
-        // An attempt that ends may make room for the next one in the same pass, and a held-back template begins one.
-        if draft.active().is_some() {
-            run::advance(&mut draft);
-        }
-        if draft.active().is_none() && rest::at_rest(&mut draft) {
-            run::advance(&mut draft);
+        people::honour(&mut draft);
+        if snapshot.rollout.spec.disabled {
+            leave::disable(&mut draft);
+        } else {
+            // An attempt that ends may make room for the next one in the same pass, and a held-back template begins one.
+            if draft.active().is_some() {
+                run::advance(&mut draft);
+            }
+            if draft.active().is_none() && rest::at_rest(&mut draft) {
+                run::advance(&mut draft);
+            }
+            rest::let_through(&mut draft);
         }
     }
     if let Some(run) = draft.active().cloned()
@@ -75,7 +87,11 @@ fn finish(draft: Draft<'_>) -> Decision {
     let active = draft.active().cloned();
     let measure = match (&active, &snapshot.provider) {
         (Some(run), Some(provider)) => queries::due(snapshot, provider, run),
-        (Some(_), None) | (None, _) => Vec::new(),
+        (None, Some(provider)) => match draft.status.watching.as_ref().filter(|one| one.escaped.is_none()) {
+            Some(watching) => queries::watching(snapshot, provider, watching),
+            None => Vec::new(),
+        },
+        (_, None) => Vec::new(),
     };
     let resync = if active.is_some() { RESYNC_ACTIVE } else { RESYNC };
     let next_check = Some(draft.wake().map_or(resync, |wake| wake.min(resync)));
@@ -84,7 +100,7 @@ fn finish(draft: Draft<'_>) -> Decision {
         .as_ref()
         .filter(|run| run.step == Step::Baking)
         .and_then(|run| snapshot.rollout.spec.waves.get(usize::from(run.wave.as_ref()?.index)))
-        .map_or(Duration::from_secs(20), |wave| wave.bake);
+        .map_or(Duration::from_secs(if active.is_some() { 20 } else { 1_200 }), |wave| wave.bake);
     let refresh = Duration::from_millis(bake.as_millis().unsigned_abs().wrapping_div(4).clamp(3_000, 300_000));
     let Draft { status, plan, records, events, .. } = draft;
     let material = substance(&status) != substance(&snapshot.rollout.status);
@@ -101,6 +117,10 @@ fn substance(status: &RolloutStatus) -> RolloutStatus {
     if let Some(run) = status.run.as_mut() {
         run.traffic = Default::default();
         run.signals.clear();
+        run.effective_weight = None;
+    }
+    if let Some(watching) = status.watching.as_mut() {
+        watching.signals.clear();
     }
     status
 }

@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::measure::Measurement;
-use crate::api::{Duration, ReleaseSpec, ReleaseStatus, ReworkEventSpec, RolloutStatus};
+use crate::api::{Duration, Escaped, InterventionStatus, ReleaseSpec, ReleaseStatus, ReworkEventSpec, RolloutStatus};
 
 /// Everything that one pass decided.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -53,6 +53,8 @@ pub enum Write {
     ProveGate {
         /// Name of the workload.
         workload: String,
+        /// The policies that there are: what is proven is proven of these.
+        policies: String,
     },
     /// Let the workload roll to the template it has.
     OpenGate {
@@ -60,6 +62,29 @@ pub enum Write {
         workload: String,
         /// The resourceVersion whose template was judged.
         resource_version: String,
+    },
+    /// Pause the workload, so that it rolls to no other template.
+    CloseGate {
+        /// Name of the workload.
+        workload: String,
+        /// The resourceVersion that was judged.
+        resource_version: String,
+    },
+    /// Delete a ReplicaSet without pods, so that a gated workload that is scaled up again cannot take it.
+    DeleteReplicaSet {
+        /// Its name.
+        name: String,
+        /// Only this very object.
+        uid: String,
+    },
+    /// Change `spec.behavior` of a HorizontalPodAutoscaler.
+    PatchScaler {
+        /// Its name.
+        name: String,
+        /// It may scale down after this write.
+        free: bool,
+        /// The JSON patch (RFC 6902), with its guards.
+        patch: Value,
     },
     /// Put the stable template back into the workload.
     RestoreTemplate {
@@ -124,6 +149,9 @@ impl Write {
             Self::Unlabel { .. } => "unlabel",
             Self::ProveGate { .. } => "prove_gate",
             Self::OpenGate { .. } => "open_gate",
+            Self::CloseGate { .. } => "close_gate",
+            Self::DeleteReplicaSet { .. } => "delete_replica_set",
+            Self::PatchScaler { .. } => "patch_scaler",
             Self::RestoreTemplate { .. } => "restore_template",
             Self::CreateCanary { .. } => "create_canary",
             Self::ScaleCanary { .. } => "scale_canary",
@@ -153,6 +181,22 @@ pub enum Record {
         name: String,
         /// The record.
         spec: Box<ReworkEventSpec>,
+    },
+    /// What became of an Intervention. Written again, it changes nothing.
+    Answer {
+        /// Its name.
+        name: String,
+        /// Only this very object.
+        uid: String,
+        /// The answer.
+        status: InterventionStatus,
+    },
+    /// Harm that was found after the promotion, in the Release that promoted.
+    Escaped {
+        /// Name of the Release.
+        name: String,
+        /// What was found.
+        escaped: Escaped,
     },
 }
 

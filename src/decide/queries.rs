@@ -8,7 +8,7 @@ use super::snapshot::Snapshot;
 use super::sources::{self, Counts, Place, Unsupported, What};
 use super::time::{earlier, times};
 use super::verdict;
-use crate::api::{Duration, OwnCounters, Run, Signal, Source, Step, TrafficState};
+use crate::api::{Duration, OwnCounters, Run, Signal, Source, Step, TrafficState, Watching};
 
 /// How far back stable's traffic is read before an attempt.
 const LOOKBACK: Duration = Duration::from_secs(300);
@@ -117,6 +117,31 @@ pub(super) fn due(snapshot: &Snapshot, provider: &Provider, run: &Run) -> Vec<Me
             }
         }
         Step::Done => {}
+    }
+    due.measurements
+}
+
+/// The questions about a version that was promoted, which is stable now.
+pub(super) fn watching(snapshot: &Snapshot, provider: &Provider, watching: &Watching) -> Vec<Measurement> {
+    let every = snapshot.rollout.spec.analysis.interval.max(provider.scrape_interval);
+    let mut due = Due { provider, every, measurements: Vec::new() };
+    for signal in snapshot.rollout.spec.analysis.signals.iter().filter(|signal| super::after::absolute(signal)) {
+        let state = watching.signals.iter().find(|state| state.name == signal.name);
+        if let (true, Some(Ok(counts))) = (signal.error_ratio.is_some(), counts(snapshot, signal)) {
+            let counted = state.and_then(|state| state.counts.as_deref()).and_then(|counts| counts.until);
+            due.counter(&counts, counted.unwrap_or(watching.since));
+        }
+        if let Some(query) = &signal.query
+            && let Ok(promql) = render(snapshot, &query.promql, Stand::Stable)
+        {
+            let since = state.and_then(|state| state.until).unwrap_or(watching.since);
+            due.add(Ask::Value(promql), earlier(since, times(every, 2)));
+        }
+        if let Some(burn) = &signal.burn_rate {
+            for ask in verdict::burn::asks(snapshot, signal, burn) {
+                due.add(ask, earlier(watching.since, every));
+            }
+        }
     }
     due.measurements
 }

@@ -2,7 +2,9 @@
 
 use super::draft::{Draft, Standing, Word};
 use super::plan::Severity;
-use crate::api::{Condition, ConditionStatus, ConditionType, Outcome, Phase, Step, VerdictWord, merge_conditions};
+use crate::api::{
+    Condition, ConditionStatus, ConditionType, GateMode, Outcome, Phase, Step, VerdictWord, merge_conditions,
+};
 
 /// The longest message; the API server takes no longer one in a condition.
 const LONGEST: usize = 1000;
@@ -76,6 +78,18 @@ pub(super) fn conclude(d: &mut Draft<'_>) {
     });
     conditions.push(match (&d.bypassed, status.gate_proven_at, &d.s.gate) {
         (Some(message), _, _) => condition(ConditionType::Gated, False, "Bypassed", message),
+        (None, _, _) if !d.s.policies.problems.is_empty() && d.s.rollout.spec.gate == GateMode::Admission => condition(
+            ConditionType::Gated,
+            False,
+            "PolicyMissing",
+            &format!("{}; apply deploy/policies.yaml", d.s.policies.problems.join("; ")),
+        ),
+        (None, Some(_), _) if d.s.rollout.spec.gate == GateMode::Resting => condition(
+            ConditionType::Gated,
+            True,
+            "Resting",
+            "the Deployment is kept paused while nothing is being released (spec.gate: Resting)",
+        ),
         (None, Some(_), _) => condition(
             ConditionType::Gated,
             True,

@@ -1,11 +1,13 @@
 //! A Rollout without an attempt in progress: getting to know the workload, keeping the gate, noticing a new template.
 
-use super::draft::{AnalysisWord, Draft, Standing};
+use super::draft::{AnalysisWord, Draft, End, Standing};
 use super::plan::{Severity, Write};
 use super::snapshot::Workload;
 use super::time::elapsed;
-use super::{kept, preflight};
-use crate::api::{Duration, Outcome, Phase, Revision, Run, Step, Times, TrafficState, VerdictWord, names};
+use super::{after, kept, leftovers, preflight};
+use crate::api::{
+    Duration, GateMode, OnRollback, Outcome, Phase, Revision, Run, Step, Times, TrafficState, VerdictWord, names,
+};
 
 /// How long a proof of the gate is good for.
 const PROOF_LASTS: Duration = Duration::from_secs(3600);
@@ -46,7 +48,52 @@ pub(super) fn at_rest(d: &mut Draft<'_>) -> bool {
         settle(d, workload, proven);
         return false;
     }
-    if workload.paused { held_back(d, workload, &stable) } else { rolled_past(d, workload) }
+    if !workload.paused {
+        return rolled_past(d, workload);
+    }
+    leftovers::remove(d, workload, &stable);
+    if let Some(intruder) = leftovers::intruder(d, workload, &stable) {
+        put_back(d, workload, &stable, &format!("ReplicaSet {intruder} came up behind the closed gate"));
+        return false;
+    }
+    held_back(d, workload, &stable)
+}
+
+/// Plans to put the stable template back into the workload.
+fn put_back(d: &mut Draft<'_>, workload: &Workload, stable: &Revision, why: &str) {
+    let short = names::short(&stable.digest);
+    match &d.s.stable_template {
+        Some(template) if names::template_digest(template) == stable.digest => {
+            d.plan.push(Write::RestoreTemplate {
+                workload: workload.name.clone(),
+                resource_version: workload.resource_version.clone(),
+                template: names::without_template_hash(template.clone()),
+            });
+            d.progress(Phase::RollingBack, "Reverting", format!("{why}; putting the stable template {short} back"));
+        }
+        _ => d.stuck(
+            "StableTemplateMissing",
+            format!(
+                "{why}; ReplicaSet {} with the stable template {short} is gone: apply the wanted template to Deployment {}",
+                stable.replica_set, workload.name
+            ),
+        ),
+    }
+}
+
+/// Opens the gate for a template that a person let through.
+pub(super) fn let_through(d: &mut Draft<'_>) {
+    let (Some(let_through), Some(workload)) = (&d.status.let_through, &d.s.workload) else { return };
+    let governed = workload.governed_by.as_ref() == Some(&d.s.rollout.name);
+    if let_through.revision != workload.digest || !governed {
+        // Another template came: what was said of the one before does not speak for it.
+        d.status.let_through = None;
+    } else if workload.paused {
+        d.plan.push(Write::OpenGate {
+            workload: workload.name.clone(),
+            resource_version: workload.resource_version.clone(),
+        });
+    }
 }
 
 /// The proven version; found when it is not known yet.
@@ -113,15 +160,27 @@ fn stable(d: &mut Draft<'_>, workload: &Workload) -> Option<Revision> {
 
 /// Has the gate proven when that is due; says whether it holds.
 fn prove(d: &mut Draft<'_>, workload: &Workload) -> bool {
-    let (now, known) = (d.s.now, d.status.gate_proven_at);
-    if let Some(proof) = d.s.gate.as_ref().filter(|proof| known.is_none_or(|at| proof.at > at)) {
-        d.status.gate_proven_at = proof.held.then_some(proof.at);
+    if d.s.rollout.spec.gate == GateMode::Resting {
+        return rest(d, workload);
+    }
+    let (now, policies) = (d.s.now, &d.s.policies);
+    // A proof speaks of the policies with which it was made.
+    if d.status.gate_proven_with != policies.fingerprint || !policies.problems.is_empty() {
+        d.status.gate_proven_at = None;
+    }
+    let known = d.status.gate_proven_at;
+    if let Some(proof) = d.s.gate.as_ref().filter(|proof| known.is_none_or(|at| proof.at > at))
+        && proof.policies == policies.fingerprint
+    {
+        d.status.gate_proven_at = (proof.held && policies.problems.is_empty()).then_some(proof.at);
+        d.status.gate_proven_with.clone_from(&policies.fingerprint);
     }
     let lasts = d.status.gate_proven_at.is_some_and(|at| elapsed(now, at) < PROOF_LASTS);
-    let tried = d.s.gate.as_ref().is_some_and(|proof| !proof.held && elapsed(now, proof.at) < PROOF_RETRY);
-    // A workload that is paused already would prove nothing.
-    if !lasts && !tried && !workload.paused {
-        d.plan.push(Write::ProveGate { workload: workload.name.clone() });
+    let fresh = d.s.gate.as_ref().filter(|proof| proof.policies == policies.fingerprint);
+    let tried = fresh.is_some_and(|proof| !proof.held && elapsed(now, proof.at) < PROOF_RETRY);
+    // A workload that is paused already would prove nothing; neither would policies that are not as they should be.
+    if !lasts && !tried && !workload.paused && policies.problems.is_empty() {
+        d.plan.push(Write::ProveGate { workload: workload.name.clone(), policies: policies.fingerprint.clone() });
     }
     if let Some(at) = d.status.gate_proven_at {
         d.passed(at, PROOF_LASTS);
@@ -131,9 +190,22 @@ fn prove(d: &mut Draft<'_>, workload: &Workload) -> bool {
     d.status.gate_proven_at.is_some()
 }
 
+/// Where admission cannot pause, the workload is kept paused; says whether it is.
+fn rest(d: &mut Draft<'_>, workload: &Workload) -> bool {
+    let stable = d.status.stable.as_ref().is_some_and(|stable| stable.digest == workload.digest);
+    if !workload.paused && stable {
+        d.plan.push(Write::CloseGate {
+            workload: workload.name.clone(),
+            resource_version: workload.resource_version.clone(),
+        });
+    }
+    d.status.gate_proven_at = workload.paused.then(|| d.status.gate_proven_at.unwrap_or(d.s.now));
+    workload.paused
+}
+
 /// The stable template is the wanted one.
 fn settle(d: &mut Draft<'_>, workload: &Workload, proven: bool) {
-    if workload.paused {
+    if workload.paused && d.s.rollout.spec.gate == GateMode::Admission {
         // Nothing rolls: the template is the one that serves.
         d.plan.push(Write::OpenGate {
             workload: workload.name.clone(),
@@ -153,13 +225,18 @@ fn settle(d: &mut Draft<'_>, workload: &Workload, proven: bool) {
     }
     if !proven {
         let tried = d.s.gate.as_ref().is_some_and(|proof| !proof.held);
-        let (reason, message) = if tried {
-            ("GateNotHolding", "a new template would roll at once: install the policies of deploy/policies.yaml")
+        let (reason, message) = if let Some(problem) = d.s.policies.problems.first() {
+            ("PolicyMissing", format!("{problem}; apply deploy/policies.yaml"))
+        } else if tried {
+            let message = "a new template would roll at once: install the policies of deploy/policies.yaml";
+            ("GateNotHolding", message.to_owned())
         } else {
-            ("ProvingGate", "proving by a dry run that the API server holds a new template back")
+            let message = "proving by a dry run that the API server holds a new template back";
+            ("ProvingGate", message.to_owned())
         };
-        return d.progress(Phase::Adopting, reason, message.to_owned());
+        return d.progress(Phase::Adopting, reason, message);
     }
+    after::watch(d);
     let promoted =
         d.status.run.as_ref().filter(|run| run.outcome == Some(Outcome::Promoted) && run.revision == workload.digest);
     let (phase, reason, message) = match promoted {
@@ -176,25 +253,59 @@ fn settle(d: &mut Draft<'_>, workload: &Workload, proven: bool) {
     if promoted.is_none() {
         d.status.verdict = VerdictWord::None;
     }
+    let message = match d.status.watching.as_ref().and_then(|watching| watching.escaped.as_ref()) {
+        Some(escaped) => format!("{message}; harm was found afterwards: {}", escaped.message),
+        None => message,
+    };
     d.say(Standing::Resting, phase, reason, message);
 }
 
 /// A template that is not the stable one waits behind the gate. True when a run begins.
 fn held_back(d: &mut Draft<'_>, workload: &Workload, stable: &Revision) -> bool {
     let short = names::short(&workload.digest);
+    if d.status.let_through.as_ref().is_some_and(|through| through.revision == workload.digest) {
+        d.progress(Phase::Adopting, "Bypassed", format!("template {short} was let through unproven; opening the gate"));
+        return false;
+    }
     if d.status.rejected.contains(&workload.digest) {
         let run = d.status.run.as_ref().filter(|run| run.revision == workload.digest);
         let how = run.and_then(|run| run.summary.clone()).unwrap_or_else(|| "it was taken back before".to_owned());
-        let message =
-            format!("template {short} was rejected: {how}. Stable serves; apply a fixed or the stable template");
+        if d.s.rollout.spec.on_rollback == OnRollback::RestoreTemplate {
+            put_back(d, workload, stable, &format!("template {short} was rejected: {how}"));
+            return false;
+        }
+        let message = format!(
+            "template {short} was rejected: {how}. Stable serves; apply a fixed or the stable template, or ask for Retry"
+        );
         d.say(Standing::TakenBack, Phase::RolledBack, "RolledBack", message);
         return false;
     }
+    if workload.replicas == 0 {
+        let message = format!("template {short} is held back: Deployment {} is scaled to 0", workload.name);
+        d.progress(Phase::Held, "ScaledToZero", message);
+        return false;
+    }
+    let escaped = d.status.watching.as_ref().is_some_and(|watching| watching.escaped.is_some());
     let remediates = d.status.run.as_ref().filter(|run| {
-        matches!(run.outcome, Some(Outcome::RolledBack | Outcome::FailedBeforeExposure))
-            && run.revision != workload.digest
+        let failed = matches!(run.outcome, Some(Outcome::RolledBack | Outcome::FailedBeforeExposure))
+            || run.outcome == Some(Outcome::Aborted) && d.status.rejected.contains(&run.revision)
+            || escaped;
+        failed && run.revision != workload.digest
     });
     let remediates = remediates.map(|run| run.release.clone());
+    begin(d, workload, stable, remediates);
+    d.status.verdict = VerdictWord::None;
+    d.log(
+        Severity::Normal,
+        "NewTemplate",
+        "Gate",
+        format!("template {short} is held back; stable {} goes on serving", names::short(&stable.digest)),
+    );
+    true
+}
+
+/// Makes a new attempt the present one.
+fn begin(d: &mut Draft<'_>, workload: &Workload, stable: &Revision, remediates: Option<String>) {
     let number = d.status.attempts.saturating_add(1);
     let rollout = &d.s.rollout;
     let run = Run {
@@ -220,36 +331,46 @@ fn held_back(d: &mut Draft<'_>, workload: &Workload, stable: &Revision) -> bool 
         summary: None,
         times: Times { requested_at: Some(d.s.now), ..Times::default() },
         max_weight: 0,
+        effective_weight: None,
+        approved: Vec::new(),
+        interventions: Vec::new(),
+        conflicts: None,
+        scaler: None,
         timeline: Vec::new(),
     };
     d.status.attempts = number;
     kept::keep(&mut d.status);
     d.status.run = Some(run);
-    d.status.verdict = VerdictWord::None;
-    d.log(
-        Severity::Normal,
-        "NewTemplate",
-        "Gate",
-        format!("template {short} is held back; stable {} goes on serving", names::short(&stable.digest)),
-    );
-    true
+    d.status.watching = None;
 }
 
 /// A template that Sluice did not release is rolling or has rolled: recorded, never claimed as governed.
 fn rolled_past(d: &mut Draft<'_>, workload: &Workload) -> bool {
     let short = names::short(&workload.digest);
-    let message = format!("template {short} of Deployment {} rolled without analysis", workload.name);
+    let who = match &d.status.let_through {
+        Some(through) => format!("let through by {} ({})", through.by, through.reason),
+        None => "past the gate, by break-glass or while it did not hold".to_owned(),
+    };
+    let message = format!("template {short} of Deployment {} rolled without analysis, {who}", workload.name);
     d.bypassed = Some(message.clone());
-    d.notify(
-        Severity::Warning,
-        format!("bypassed.{short}.{}", workload.generation),
-        "Bypassed",
-        "Gate",
-        message.clone(),
-    );
+    let recorded = d.status.run.as_ref().is_some_and(|run| {
+        run.revision == workload.digest && run.outcome == Some(Outcome::Bypassed)
+    });
+    if !recorded && let Some(stable) = d.status.stable.clone() {
+        begin(d, workload, &stable, None);
+        if let Some(run) = d.status.run.as_mut() {
+            // Everybody meets it, and there is no canary to take back.
+            run.times.exposed_at = Some(d.s.now);
+            run.max_weight = 100;
+        }
+        d.end(End::by_person(Outcome::Bypassed, "Bypassed", message));
+        return true;
+    }
     let new_set = d.s.replica_sets.iter().find(|set| set.digest == workload.digest);
     if let (true, Some(set)) = (workload.complete(), new_set) {
         d.status.stable = Some(Revision { digest: set.digest.clone(), replica_set: set.name.clone() });
+        d.status.alongside = None;
+        d.status.let_through = None;
         d.progress(Phase::Adopting, "Bypassed", format!("{message}; it serves everybody and is taken as stable"));
         return false;
     }

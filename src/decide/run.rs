@@ -5,15 +5,19 @@
 
 use super::draft::{Draft, End};
 use super::plan::{Severity, Write};
-use super::snapshot::Workload;
+use super::snapshot::{ReplicaSetFacts, Workload};
 use super::time::{elapsed, human, left};
 use super::verdict::{self, Assessment};
 use super::weights::{self, RouteState};
 use super::words::grouped;
-use super::{canary, pods, preflight, proof};
+use super::{canary, permission, pods, preflight, proof, scaler};
 use crate::api::{
-    Duration, Outcome, Phase, Revision, Run, SignalState, Step, Tally, VerdictWord, Wave, WaveState, names,
+    Conflicts, Duration, Outcome, Phase, Revision, Run, SignalState, Step, Tally, VerdictWord, Wave, WaveState, names,
 };
+
+/// How often others may change a governed rule within `CONFLICT_WINDOW` before the wave is held.
+const MOST_CONFLICTS: u8 = 5;
+const CONFLICT_WINDOW: Duration = Duration::from_secs(600);
 
 /// Goes as far as the world allows in one pass.
 pub(super) fn advance(d: &mut Draft<'_>) {
@@ -55,6 +59,9 @@ fn interrupt(d: &mut Draft<'_>) {
     let stable = d.status.stable.as_ref().map(|stable| stable.digest.clone()).unwrap_or_default();
     if workload.digest != revision {
         let short = names::short(&workload.digest);
+        if step == Step::Promoting && replaced(d, workload, &revision) {
+            return;
+        }
         if workload.digest == stable {
             let message = format!("the stable template {short} was applied again");
             return d.end(End::by_person(Outcome::Aborted, "ReturnedToStable", message));
@@ -65,7 +72,11 @@ fn interrupt(d: &mut Draft<'_>) {
     if !workload.paused && step != Step::Promoting {
         let message = format!("Deployment {} was let go by hand before the analysis was done", workload.name);
         d.bypassed = Some(message.clone());
-        return d.end(End::by_person(Outcome::Aborted, "GateBypassed", message));
+        return d.end(End::by_person(Outcome::Bypassed, "GateBypassed", message));
+    }
+    if workload.replicas == 0 && step != Step::Promoting {
+        let message = format!("Deployment {} was scaled to 0; it is tried again when it is scaled up", workload.name);
+        return d.end(End::by_person(Outcome::Aborted, "ScaledToZero", message));
     }
     if step != Step::Preflight
         && let Some((reason, sentence)) = pods::fault(&d.s.canary_pods, weight, restarts_before, d.s.canary_endpoints)
@@ -79,6 +90,24 @@ fn interrupt(d: &mut Draft<'_>) {
         end.signal = Some(harm.signal);
         end.sample_at = Some(harm.sample_at);
         d.end(end);
+    }
+}
+
+/// Another template came while the Deployment rolled. If the promoted version serves alone by then it is the stable one,
+/// and true is returned; else its pods go on serving beside stable's.
+fn replaced(d: &mut Draft<'_>, workload: &Workload, revision: &str) -> bool {
+    let others = d.s.replica_sets.iter().any(|set| set.digest != revision && set.replicas > 0);
+    let own = d.s.replica_sets.iter().find(|set| set.digest == revision && set.replicas > 0);
+    match own {
+        Some(set) if !others && set.available == workload.replicas => {
+            promoted(d, set);
+            true
+        }
+        Some(_) => {
+            d.status.alongside = Some(revision.to_owned());
+            false
+        }
+        None => false,
     }
 }
 
@@ -119,7 +148,13 @@ fn check(d: &mut Draft<'_>) {
         .and_then(|()| preflight::workload(d.s, workload))
         .and_then(|()| preflight::routes(d.s))
         .and_then(|backups| analysis.map(|proof| (backups, proof)));
+    let first = d.s.rollout.spec.waves.first().cloned();
+    let permitted = permission::may_begin(d, &run, first.as_ref());
     match checked {
+        Ok(_) if let Err(wait) = &permitted => {
+            let short = names::short(&workload.digest);
+            d.progress(Phase::Held, wait.reason, format!("template {short} is held back: {}", wait.sentence));
+        }
         Ok((backups, proof)) => {
             if let Some(run) = d.status.run.as_mut() {
                 run.routes = backups;
@@ -152,8 +187,7 @@ fn start(d: &mut Draft<'_>) {
     let (s, Some(workload), Some(run)) = (d.s, d.workload(), d.active().cloned()) else {
         return;
     };
-    let next = run.wave.as_ref().map_or(0, |wave| usize::from(wave.index).saturating_add(1));
-    let Some(wave) = s.rollout.spec.waves.get(next) else {
+    let Some((next, wave)) = next_wave(d, &run) else {
         return d.go(Step::Promoting);
     };
     let size = canary::size(workload.replicas, wave.weight);
@@ -175,6 +209,11 @@ fn start(d: &mut Draft<'_>) {
             d.end(End::taken_back(reason, format!("{awaited} after {deadline}")));
         }
         return;
+    }
+    // Much may have happened while the pods came up.
+    if let Err(wait) = permission::may_begin(d, &run, Some(&wave)) {
+        let title = format!("wave {}/{total} at {}% is ready", next.saturating_add(1), wave.weight);
+        return d.progress(Phase::Held, wait.reason, format!("{title}: {}", wait.sentence));
     }
     let (now, weight) = (s.now, wave.weight);
     let Some(run) = d.status.run.as_mut() else { return };
@@ -201,9 +240,32 @@ fn start(d: &mut Draft<'_>) {
     d.go(Step::Shifting);
 }
 
+/// The wave that comes after the present weight. Waves that were edited in mid-run are taken as they are now, but the
+/// weight never falls on the way up, and no wave is begun twice.
+fn next_wave(d: &Draft<'_>, run: &Run) -> Option<(usize, Wave)> {
+    let waves = d.s.rollout.spec.waves.iter().cloned().enumerate();
+    waves.into_iter().find(|(_, wave)| run.wave.is_none() || wave.weight > run.weight)
+}
+
+/// Under traffic the canary grows with the workload, so that each of its pods has no more to do than one of stable's.
+fn grow(d: &mut Draft<'_>, run: &Run) {
+    let (Some(workload), Some(canary)) = (&d.s.workload, &d.s.canary) else { return };
+    let size = canary::size(workload.replicas, run.weight);
+    if canary.ours && canary.revision == run.revision && canary.replicas < size {
+        d.plan.push(Write::ScaleCanary {
+            name: canary.name.clone(),
+            resource_version: canary.resource_version.clone(),
+            replicas: size,
+        });
+    }
+}
+
 /// Plans what the canary lacks; true when it is there, available and reachable.
 fn make(d: &mut Draft<'_>, workload: &Workload, run: &Run, size: u32) -> bool {
     let s = d.s;
+    if !scaler::freeze(d) {
+        return false;
+    }
     let service = s.canary_service.as_ref();
     if service.is_none()
         && let Some(body) = canary::service(s, workload)
@@ -254,12 +316,43 @@ fn keep_weights(d: &mut Draft<'_>, run: &Run) -> Result<bool, String> {
             RouteState::Settled => {}
             RouteState::Needs(patch) => {
                 settled = false;
+                fought(d, run, &route.name, &route.resource_version)?;
                 d.plan.push(Write::PatchRoute { name: route.name.clone(), weight: Some(run.weight), patch });
             }
             RouteState::Conflict(why) => return Err(why),
         }
     }
     Ok(settled)
+}
+
+/// Counts a weight that was in force and has to be set again, because someone else wrote the route. After
+/// `MOST_CONFLICTS` within `CONFLICT_WINDOW` the route is left as they want it: their weights lead to stable.
+fn fought(d: &mut Draft<'_>, run: &Run, route: &str, version: &str) -> Result<(), String> {
+    let now = d.s.now;
+    if run.step == Step::Starting || run.wave.as_ref().is_none_or(|wave| wave.accepted_at.is_none()) {
+        return Ok(());
+    }
+    let last = format!("{route}/{version}");
+    let known = run.conflicts.clone().filter(|conflicts| left(now, conflicts.since, CONFLICT_WINDOW).is_some());
+    let mut conflicts = known.unwrap_or(Conflicts { count: 0, since: now, last: String::new() });
+    if conflicts.last != last {
+        if conflicts.count >= MOST_CONFLICTS {
+            d.passed(conflicts.since, CONFLICT_WINDOW);
+            return Err(format!(
+                "others changed HTTPRoute {route} {} times in {CONFLICT_WINDOW}; it is left alone until {CONFLICT_WINDOW} after the first time, or Resume. Let them ignore the weights of this rule (docs/gitops.md)",
+                conflicts.count.saturating_add(1)
+            ));
+        }
+        conflicts.count = conflicts.count.saturating_add(1);
+        conflicts.last = last;
+        let note = format!("someone else changed HTTPRoute {route}; the weight of {}% is set again", run.weight);
+        let key = format!("{}.reasserted.{version}", run.release);
+        d.notify(Severity::Warning, key, "TrafficReasserted", "Shift", note);
+        if let Some(run) = d.status.run.as_mut() {
+            run.conflicts = Some(conflicts);
+        }
+    }
+    Ok(())
 }
 
 /// Sets the wave's weight and waits until the gateway and the requests follow.
@@ -332,6 +425,8 @@ fn bake(d: &mut Draft<'_>) {
     };
     let title = wave_title(d, &run);
     let kept = keep_weights(d, &run);
+    grow(d, &run);
+    scaler::freeze(d);
     let Some(assessment) = assess(d) else {
         let name = &s.rollout.spec.analysis.provider_ref.name;
         return d.progress(Phase::Held, "ProviderMissing", format!("{title}: MetricsProvider {name} is gone; holding"));
@@ -359,10 +454,13 @@ fn bake(d: &mut Draft<'_>) {
     if !kept.unwrap_or(false) {
         return d.progress(Phase::Baking, "SettingWeight", format!("{title}: the weight is being set again"));
     }
-    let index = run.wave.as_ref().map_or(0, |wave| usize::from(wave.index));
+    let next = next_wave(d, &run);
+    if let Err(wait) = permission::may_begin(d, &run, next.as_ref().map(|(_, wave)| wave)) {
+        return d.progress(Phase::Held, wait.reason, format!("{title}: {}; {}", assessment.sentence, wait.sentence));
+    }
     let took = human(elapsed(s.now, bake_at));
     d.log(Severity::Normal, "WavePassed", "Judge", format!("{title}: {} after {took}", assessment.sentence));
-    d.go(if index.saturating_add(1) < s.rollout.spec.waves.len() { Step::Starting } else { Step::Promoting });
+    d.go(if next.is_some() { Step::Starting } else { Step::Promoting });
     if d.active().is_some_and(|run| run.step == Step::Promoting) {
         let replicas = d.s.workload.as_ref().map_or(0, |workload| workload.replicas);
         let requests = grouped(run.traffic.run.canary_requests);
@@ -404,40 +502,66 @@ fn promote(d: &mut Draft<'_>) {
             resource_version: workload.resource_version.clone(),
         });
     }
-    let rolled = f64::from(workload.updated.min(workload.replicas)) / f64::from(workload.replicas.max(1));
-    let weight = f64::from(run.weight) / 100.0;
-    let exposure = (weight + (1.0 - weight) * rolled) * 100.0;
+    let reach = reach(workload, run.weight);
+    if let Some(run) = d.status.run.as_mut() {
+        run.effective_weight = Some(reach);
+    }
     d.progress(
         Phase::Promoting,
         "Promoting",
         format!(
-            "{} of {} pods run the new version, {} available; {exposure:.0}% of traffic meets it",
+            "{} of {} pods run the new version, {} available; {reach}% of traffic meets it",
             workload.updated, workload.replicas, workload.available
         ),
     );
+    grow(d, &run);
+    scaler::freeze(d);
     let new_set = s.replica_sets.iter().find(|set| set.digest == run.revision);
     if let (false, true, Some(set), Ok(_)) = (workload.paused, workload.complete(), new_set, &kept) {
-        let requests = grouped(run.traffic.run.canary_requests);
-        d.status.stable = Some(Revision { digest: run.revision.clone(), replica_set: set.name.clone() });
-        if let Some(run) = d.status.run.as_mut() {
-            run.times.promoted_at = Some(s.now);
-            run.max_weight = 100;
-        }
-        let took = run.times.requested_at.map(|then| human(elapsed(s.now, then))).unwrap_or_default();
-        let waves = s.rollout.spec.waves.len();
-        let summary =
-            format!("promoted after {took} and {waves} waves: {requests} canary requests, no signal breached");
-        let mut end = End::taken_back("Promoted", summary);
-        end.outcome = Outcome::Promoted;
-        return d.end(end);
+        return promoted(d, set);
     }
-    if d.overdue() {
-        let deadline = s.rollout.spec.progress_deadline;
+    let deadline = s.rollout.spec.promotion_deadline();
+    if d.passed(run.step_at, deadline) {
         d.end(End::taken_back(
             "PromotionStuck",
             format!("{} of {} pods run the new version after {deadline}", workload.updated, workload.replicas),
         ));
     }
+}
+
+/// The share of live traffic that meets the new version while the Deployment rolls, in percent: the canary's weight,
+/// and the rolled part of the rest.
+fn reach(workload: &Workload, weight: u8) -> u8 {
+    let weight = u64::from(weight.min(100));
+    let (updated, all) = (u64::from(workload.updated.min(workload.replicas)), u64::from(workload.replicas.max(1)));
+    let rest = 100_u64.saturating_sub(weight).saturating_mul(updated).saturating_add(all / 2);
+    let rest = rest.checked_div(all).unwrap_or(0);
+    u8::try_from(weight.saturating_add(rest)).unwrap_or(100)
+}
+
+/// The new version serves alone.
+fn promoted(d: &mut Draft<'_>, set: &ReplicaSetFacts) {
+    let Some(run) = d.active().cloned() else { return };
+    let s = d.s;
+    let requests = grouped(run.traffic.run.canary_requests);
+    d.status.stable =
+        Some(Revision { digest: run.revision.clone(), replica_set: set.name.clone() });
+    d.status.alongside = None;
+    if let Some(run) = d.status.run.as_mut() {
+        run.times.promoted_at = Some(s.now);
+        run.max_weight = 100;
+        run.effective_weight = Some(100);
+    }
+    let took = run.times.requested_at.map(|then| human(elapsed(s.now, then))).unwrap_or_default();
+    let passed = run.timeline.iter().filter(|entry| entry.reason == "WavePassed").count();
+    let skipped = run.timeline.iter().any(|entry| entry.reason == "WavesSkipped");
+    let rest = if skipped { ", the rest skipped by a person" } else { "" };
+    let summary = format!(
+        "promoted after {took} and {passed} waves{rest}: {requests} canary requests, no signal breached"
+    );
+    let mut end = End::taken_back("Promoted", summary);
+    end.outcome = Outcome::Promoted;
+    d.end(end);
 }
 
 /// Who should look at a wave that waits too long.
@@ -451,7 +575,7 @@ fn owner(d: &Draft<'_>) -> String {
 fn wave_spec(d: &Draft<'_>, run: &Run) -> Option<Wave> {
     let index = run.wave.as_ref().map(|wave| usize::from(wave.index))?;
     let waves = &d.s.rollout.spec.waves;
-    waves.get(index).or(waves.last()).cloned()
+    waves.iter().find(|wave| wave.weight == run.weight).or(waves.get(index)).or(waves.last()).cloned()
 }
 
 fn wave_title(d: &Draft<'_>, run: &Run) -> String {

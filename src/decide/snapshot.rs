@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::measure::{Provider, Reading};
-use crate::api::{RolloutSpec, RolloutStatus};
+use crate::api::{Action, RolloutSpec, RolloutStatus};
 
 /// The world of one Rollout at one moment.
 #[derive(Debug, Clone, Serialize)]
@@ -51,8 +51,18 @@ pub struct Snapshot {
     pub release: Option<ReleaseFacts>,
     /// Whether the run's ReworkEvent was written.
     pub rework_recorded: bool,
+    /// Whether what was found after the promotion is in a ReworkEvent.
+    pub escape_recorded: bool,
     /// The last proof of the gate in this process.
     pub gate: Option<GateProof>,
+    /// The admission policies of the gate, as they are in the cluster.
+    pub policies: PolicyFacts,
+    /// What people ask of this Rollout and has no answer yet, oldest first.
+    pub interventions: Vec<InterventionFacts>,
+    /// The HorizontalPodAutoscaler of the workload, if there is one.
+    pub scaler: Option<ScalerFacts>,
+    /// Another Rollout of the same group that has a canary, or is to have one first.
+    pub group_busy: Option<String>,
     /// The last write that failed in this process, if no later one succeeded.
     pub last_error: Option<String>,
 }
@@ -132,10 +142,16 @@ impl Workload {
 }
 
 /// A ReplicaSet of the workload.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct ReplicaSetFacts {
     /// Its name.
     pub name: String,
+    /// Its UID.
+    pub uid: String,
+    /// When it was made, in seconds since 1970: the resolution that the API server has.
+    pub created_at: i64,
+    /// Pods that it has, whatever is wanted.
+    pub present: u32,
     /// Digest of its pod template.
     pub digest: String,
     /// Wanted replicas.
@@ -250,6 +266,43 @@ pub struct ReleaseFacts {
     pub ended: bool,
 }
 
+/// What a person asks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct InterventionFacts {
+    /// Name of the object.
+    pub name: String,
+    /// Its UID.
+    pub uid: String,
+    /// What is asked for.
+    pub action: Action,
+    /// Why.
+    pub reason: String,
+    /// The Release that is meant, if one is named.
+    pub release: Option<String>,
+    /// Who asks, as admission has stamped it.
+    pub by: Option<String>,
+}
+
+/// A HorizontalPodAutoscaler.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ScalerFacts {
+    /// Its name.
+    pub name: String,
+    /// Its resourceVersion.
+    pub resource_version: String,
+    /// Its `spec.behavior`, as it stands in the object.
+    pub behavior: Option<Value>,
+}
+
+/// The policies of the gate.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct PolicyFacts {
+    /// What is wrong with them, naming the object; empty when all are there as they are shipped.
+    pub problems: Vec<String>,
+    /// Changes whenever one of them does.
+    pub fingerprint: String,
+}
+
 /// What a dry run said of the gate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct GateProof {
@@ -257,4 +310,6 @@ pub struct GateProof {
     pub at: Timestamp,
     /// The API server paused the changed template.
     pub held: bool,
+    /// The policies that there were: see [`PolicyFacts::fingerprint`].
+    pub policies: String,
 }

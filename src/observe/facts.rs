@@ -3,13 +3,14 @@
 use kube::{Resource, ResourceExt};
 use serde_json::Value;
 
-use crate::api::{BasicAuth, BearerAuth, MetricsProvider, ProviderAuth, names};
+use crate::api::{BasicAuth, BearerAuth, Intervention, InterventionSpec, MetricsProvider, ProviderAuth, names};
 use crate::decide::measure::{Access, Credential, Provider, SecretKey};
 use crate::decide::snapshot::{
-    BackendFacts, CanaryFacts, ParentFacts, PodFacts, ReplicaSetFacts, RouteFacts, RuleFacts, ServiceFacts, Workload,
+    BackendFacts, CanaryFacts, InterventionFacts, ParentFacts, PodFacts, ReplicaSetFacts, RouteFacts, RuleFacts,
+    ScalerFacts, ServiceFacts, Workload,
 };
 use crate::watch::views::{
-    DeploymentView, EndpointSliceView, HttpRouteView, PodView, ReplicaSetView, RouteParentView, ServiceView,
+    DeploymentView, EndpointSliceView, HttpRouteView, PodView, ReplicaSetView, RouteParentView, ScalerView, ServiceView,
 };
 
 /// Whether an object of a canary belongs to this Rollout.
@@ -49,9 +50,32 @@ pub(super) fn workload(view: &DeploymentView) -> Workload {
 pub(super) fn replica_set(view: &ReplicaSetView) -> ReplicaSetFacts {
     ReplicaSetFacts {
         name: view.name_any(),
+        uid: view.uid().unwrap_or_default(),
+        created_at: view.creation_timestamp().map_or(0, |time| time.0.as_second()),
+        present: view.status.replicas,
         digest: view.spec.template.digest.clone(),
         replicas: view.spec.replicas,
         available: view.status.available_replicas,
+    }
+}
+
+pub(super) fn scaler(view: &ScalerView) -> ScalerFacts {
+    ScalerFacts {
+        name: view.name_any(),
+        resource_version: view.resource_version().unwrap_or_default(),
+        behavior: view.spec.behavior.clone(),
+    }
+}
+
+pub(super) fn intervention(object: &Intervention) -> InterventionFacts {
+    let InterventionSpec { rollout: _, action, reason, release, requested_by } = object.spec.clone();
+    InterventionFacts {
+        name: object.name_any(),
+        uid: object.uid().unwrap_or_default(),
+        action,
+        reason,
+        release,
+        by: requested_by,
     }
 }
 

@@ -4,6 +4,7 @@
 //! whole pod template is needed. Reads only; the answers of Prometheus are those the poller has.
 
 mod facts;
+mod group;
 mod secrets;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,12 +18,16 @@ use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::api::{Outcome, Rollout, RolloutSpec, Run, Step, names};
+use crate::api::{Intervention, OnRollback, Outcome, Revision, Rollout, RolloutSpec, Run, Step, names};
 use crate::clock;
 use crate::decide::measure::Reading;
-use crate::decide::snapshot::{GateProof, PodFacts, ReleaseFacts, RolloutFacts, Snapshot};
+use crate::decide::snapshot::{
+    GateProof, InterventionFacts, PodFacts, ReleaseFacts, ReplicaSetFacts, RolloutFacts, Snapshot,
+};
 use crate::watch::Stores;
-use crate::watch::views::{PodView, ServiceView};
+use crate::watch::policies::{Policy, look_over};
+use crate::watch::triggers::Concerns as _;
+use crate::watch::views::{DeploymentView, PodView, ServiceView};
 
 /// Pods of stable that are compared with the canary's.
 const MOST_PODS: u32 = 500;
@@ -74,6 +79,7 @@ pub async fn observe(
     rollout: &Rollout,
     readings: Vec<Reading>,
     remembered: Remembered,
+    policies: &[Policy],
 ) -> Result<Snapshot, Error> {
     let namespace = rollout.namespace().unwrap_or_default();
     let name = rollout.name_any();
@@ -118,11 +124,21 @@ pub async fn observe(
         }
         Some(_) | None => None,
     };
-    let stable_template = match (&run, &status.stable) {
-        (Some(run), Some(stable)) if needs_stable_template(run) => {
+    let replica_sets: Vec<ReplicaSetFacts> = stores
+        .replica_sets
+        .state()
+        .iter()
+        .filter(|set| set.owner_references().iter().any(|owner| owner.uid == workload_uid && !workload_uid.is_empty()))
+        .map(|set| facts::replica_set(set))
+        .collect();
+    let stable_template = match &status.stable {
+        Some(stable)
+            if run.as_ref().is_some_and(needs_stable_template)
+                || run.is_none() && workload.as_ref().is_some_and(|one| puts_back(one, stable, &replica_sets, rollout)) =>
+        {
             reader.template("ReplicaSet", &stable.replica_set).await?
         }
-        (_, _) => None,
+        Some(_) | None => None,
     };
     let stable_pods = match (&run, &workload) {
         (Some(run), Some(workload)) if run.weight > 0 && compares_restarts(spec) => {
@@ -134,15 +150,7 @@ pub async fn observe(
     Ok(Snapshot {
         now: clock::now(),
         workload: workload.as_ref().map(|workload| facts::workload(workload)),
-        replica_sets: stores
-            .replica_sets
-            .state()
-            .iter()
-            .filter(|set| {
-                set.owner_references().iter().any(|owner| owner.uid == workload_uid && !workload_uid.is_empty())
-            })
-            .map(|set| facts::replica_set(set))
-            .collect(),
+        replica_sets,
         stable_service: stable_service.as_ref().map(|service| facts::service(service, &uid)),
         canary_service: canary_service.as_ref().map(|service| facts::service(service, &uid)),
         routes,
@@ -161,7 +169,20 @@ pub async fn observe(
         release: release.map(|release| ReleaseFacts {
             ended: release.status.as_ref().is_some_and(|status| status.outcome.is_some()),
         }),
-        rework_recorded: run.is_some_and(|run| stores.reworks.get(&local(&run.release, &namespace)).is_some()),
+        rework_recorded: run.as_ref().is_some_and(|run| stores.reworks.get(&local(&run.release, &namespace)).is_some()),
+        escape_recorded: status.watching.as_ref().is_some_and(|watching| {
+            stores.reworks.get(&local(&names::escaped(&watching.release), &namespace)).is_some()
+        }),
+        policies: look_over(policies, &stores.policies.all()),
+        interventions: asked(&stores.interventions.state(), &name, &namespace),
+        scaler: stores
+            .scalers
+            .state()
+            .iter()
+            .filter(|scaler| scaler.namespace().as_deref() == Some(namespace.as_str()) && scaler.concerns(rollout))
+            .min_by_key(|scaler| scaler.name_any())
+            .map(|scaler| facts::scaler(scaler)),
+        group_busy: group::busy(&stores.rollouts.state(), rollout),
         gate: remembered.gate,
         last_error: remembered.last_error,
         rollout: RolloutFacts {
@@ -182,6 +203,25 @@ pub async fn observe(
 /// A promotion that ends badly goes from `Promoting` to `Reverting` within one pass; the template must be at hand.
 fn needs_stable_template(run: &Run) -> bool {
     run.step == Step::Reverting && run.outcome != Some(Outcome::Promoted)
+}
+
+/// A rejected template that is to be replaced, or a version that came up behind the closed gate.
+fn puts_back(workload: &DeploymentView, stable: &Revision, sets: &[ReplicaSetFacts], rollout: &Rollout) -> bool {
+    let held = workload.spec.paused && workload.spec.template.digest != stable.digest;
+    let rejected = rollout.status.as_ref().is_some_and(|status| status.rejected.contains(&workload.spec.template.digest));
+    let restores = rejected && rollout.spec.on_rollback == OnRollback::RestoreTemplate;
+    held && (restores || sets.iter().any(|set| set.digest != stable.digest && set.replicas > 0))
+}
+
+/// Interventions without an answer, in the order in which they were made.
+fn asked(all: &[std::sync::Arc<Intervention>], rollout: &str, namespace: &str) -> Vec<InterventionFacts> {
+    let mut open: Vec<_> = all
+        .iter()
+        .filter(|one| one.namespace().as_deref() == Some(namespace) && one.spec.rollout == rollout)
+        .filter(|one| one.status.as_ref().is_none_or(|status| status.result.is_none()))
+        .collect();
+    open.sort_by_key(|one| (one.creation_timestamp().map(|time| time.0), one.name_any()));
+    open.into_iter().map(|one| facts::intervention(one)).collect()
 }
 
 /// Stable's pods carry no label of ours and are not watched; they are listed only where a signal asks for it.

@@ -163,7 +163,7 @@ struct WatchOf {
 }
 
 /// Every phase, so that each Rollout shows 1 for one and 0 for the others.
-const PHASES: [Phase; 15] = [
+const PHASES: [Phase; 16] = [
     Phase::Adopting,
     Phase::Stable,
     Phase::Preflight,
@@ -179,6 +179,7 @@ const PHASES: [Phase; 15] = [
     Phase::Withdrawing,
     Phase::Leaving,
     Phase::Stalled,
+    Phase::Disabled,
 ];
 
 impl Collector for Rollouts {

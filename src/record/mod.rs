@@ -65,3 +65,12 @@ fn there_already<T>(result: Result<T, Error>) -> Result<(), Error> {
         Err(error) => Err(error),
     }
 }
+
+/// An object that somebody deleted, or made anew, needs no answer.
+fn gone_already<T>(result: Result<T, Error>) -> Result<(), Error> {
+    match result {
+        Ok(_) | Err(Error::Conflict { .. }) => Ok(()),
+        Err(Error::Refused { source, .. }) if matches!(source.as_ref(), kube::Error::Api(s) if s.is_not_found()) => Ok(()),
+        Err(error) => Err(error),
+    }
+}

@@ -8,8 +8,8 @@ use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Client, ResourceExt};
 use serde_json::json;
 
-use super::{Error, send, there_already};
-use crate::api::{Owner, Release, ReworkEvent, Rollout, names};
+use super::{Error, gone_already, send, there_already};
+use crate::api::{Intervention, Owner, Release, ReworkEvent, Rollout, names};
 use crate::decide::Record;
 
 /// Writes one record.
@@ -32,6 +32,17 @@ pub async fn write(client: &Client, rollout: &Rollout, record: &Record) -> Resul
             let mut event = ReworkEvent::new(name, spec.as_ref().clone());
             event.metadata.labels = Some(labels(rollout, spec.owner.as_ref()));
             there_already(send("rework event", api.create(&PostParams::default(), &event)).await)
+        }
+        Record::Answer { name, uid, status } => {
+            let api: Api<Intervention> = Api::namespaced(client.clone(), &namespace);
+            // With another object's UID the API server refuses: an answer belongs to this very Intervention.
+            let patch = json!({"metadata": {"uid": uid}, "status": status});
+            gone_already(send("answer", api.patch_status(name, &PatchParams::default(), &Patch::Merge(patch))).await)
+        }
+        Record::Escaped { name, escaped } => {
+            let api: Api<Release> = Api::namespaced(client.clone(), &namespace);
+            let patch = json!({"status": {"escaped": escaped}});
+            gone_already(send("release", api.patch_status(name, &PatchParams::default(), &Patch::Merge(patch))).await)
         }
     }
 }

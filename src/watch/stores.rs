@@ -13,8 +13,14 @@ use tokio::sync::mpsc;
 
 use super::Freshness;
 use super::triggers::{self, Concerns};
-use super::views::{DeploymentView, EndpointSliceView, HttpRouteView, PodView, ReplicaSetView, ServiceView};
-use crate::api::{MetricsProvider, Release, ReworkEvent, Rollout, names};
+use super::policies::{
+    MutatingAdmissionPolicy, MutatingAdmissionPolicyBinding, Policy, PolicyView, ValidatingAdmissionPolicy,
+    ValidatingAdmissionPolicyBinding,
+};
+use super::views::{
+    DeploymentView, EndpointSliceView, HttpRouteView, PodView, ReplicaSetView, ScalerView, ServiceView,
+};
+use crate::api::{Intervention, MetricsProvider, Release, ReworkEvent, Rollout, names};
 
 /// A Rollout by name, as the queue knows it.
 pub type RolloutRef = ObjectRef<DeserializeGuard<Rollout>>;
@@ -42,6 +48,32 @@ pub struct Stores {
     pub releases: Store<Release>,
     /// ReworkEvents.
     pub reworks: Store<ReworkEvent>,
+    /// Interventions.
+    pub interventions: Store<Intervention>,
+    /// HorizontalPodAutoscalers.
+    pub scalers: Store<ScalerView>,
+    /// The admission policies that are called as ours.
+    pub policies: PolicyStores,
+}
+
+/// The admission policies and their bindings.
+#[derive(Clone)]
+pub struct PolicyStores {
+    mutating: Store<PolicyView<MutatingAdmissionPolicy>>,
+    mutating_bindings: Store<PolicyView<MutatingAdmissionPolicyBinding>>,
+    validating: Store<PolicyView<ValidatingAdmissionPolicy>>,
+    validating_bindings: Store<PolicyView<ValidatingAdmissionPolicyBinding>>,
+}
+
+impl PolicyStores {
+    /// All of them.
+    pub fn all(&self) -> Vec<Policy> {
+        let mut all: Vec<Policy> = self.mutating.state().iter().map(|one| Policy::from(one.as_ref())).collect();
+        all.extend(self.mutating_bindings.state().iter().map(|one| Policy::from(one.as_ref())));
+        all.extend(self.validating.state().iter().map(|one| Policy::from(one.as_ref())));
+        all.extend(self.validating_bindings.state().iter().map(|one| Policy::from(one.as_ref())));
+        all
+    }
 }
 
 /// What must be driven so that the caches stay filled: one task per kind.
@@ -66,6 +98,8 @@ pub fn stores(client: &Client, freshness: &Freshness, wake: &mpsc::Sender<Rollou
     let mut tasks: Tasks = vec![("Rollout", Box::pin(task))];
     let every = watcher::Config::default;
     let of_canaries = || every().labels(&format!("{}={}", names::ROLE_LABEL, names::CANARY_ROLE));
+    // A policy that loses the label is gone for us, and that is told.
+    let ours = || every().labels("app.kubernetes.io/name=sluice");
     let mut kinds = Kinds { client, freshness, wake, rollouts: &rollouts, tasks: &mut tasks };
     let stores = Stores {
         deployments: kinds.watch::<DeploymentView>("Deployment", every()),
@@ -77,6 +111,14 @@ pub fn stores(client: &Client, freshness: &Freshness, wake: &mpsc::Sender<Rollou
         providers: kinds.watch::<MetricsProvider>("MetricsProvider", every()),
         releases: kinds.watch::<Release>("Release", every()),
         reworks: kinds.watch::<ReworkEvent>("ReworkEvent", every()),
+        interventions: kinds.watch::<Intervention>("Intervention", every()),
+        scalers: kinds.watch::<ScalerView>("HorizontalPodAutoscaler", every()),
+        policies: PolicyStores {
+            mutating: kinds.watch("MutatingAdmissionPolicy", ours()),
+            mutating_bindings: kinds.watch("MutatingAdmissionPolicyBinding", ours()),
+            validating: kinds.watch("ValidatingAdmissionPolicy", ours()),
+            validating_bindings: kinds.watch("ValidatingAdmissionPolicyBinding", ours()),
+        },
         rollouts,
     };
     (stores, tasks)

@@ -3,8 +3,11 @@
 use kube::{Resource, ResourceExt};
 
 use super::stores::RolloutRef;
-use super::views::{DeploymentView, EndpointSliceView, HttpRouteView, PodView, ReplicaSetView, ServiceView};
-use crate::api::{MetricsProvider, Release, ReworkEvent, Rollout, names};
+use super::policies::{PolicyKind, PolicyView};
+use super::views::{
+    DeploymentView, EndpointSliceView, HttpRouteView, PodView, ReplicaSetView, ScalerView, ServiceView,
+};
+use crate::api::{Intervention, MetricsProvider, Release, ReworkEvent, Rollout, names};
 
 /// Says whether a change of an object concerns a Rollout of the same namespace.
 pub trait Concerns: Resource<DynamicType = ()> {
@@ -90,5 +93,25 @@ impl Concerns for Release {
 impl Concerns for ReworkEvent {
     fn concerns(&self, rollout: &Rollout) -> bool {
         self.spec.rollout == rollout.name_any()
+    }
+}
+
+impl Concerns for Intervention {
+    fn concerns(&self, rollout: &Rollout) -> bool {
+        self.spec.rollout == rollout.name_any()
+    }
+}
+
+impl Concerns for ScalerView {
+    fn concerns(&self, rollout: &Rollout) -> bool {
+        let target = &self.spec.scale_target_ref;
+        target.kind == "Deployment" && target.name == rollout.spec.target_ref.name
+    }
+}
+
+impl<K: PolicyKind> Concerns for PolicyView<K> {
+    fn concerns(&self, _: &Rollout) -> bool {
+        // Every gate is made of the same policies; those of other programs are nobody's business here.
+        self.name_any().starts_with("sluice-")
     }
 }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -182,10 +183,43 @@ pub struct ReplicaSetSpecView {
     pub template: TemplateView,
 }
 
+/// A HorizontalPodAutoscaler.
+#[derive(Debug, Clone, Deserialize, Resource)]
+#[resource(inherit = HorizontalPodAutoscaler)]
+pub struct ScalerView {
+    /// Name, labels, owner, versions.
+    pub metadata: ObjectMeta,
+    /// What is wanted.
+    #[serde(default)]
+    pub spec: ScalerSpecView,
+}
+
+/// What is wanted of a HorizontalPodAutoscaler.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ScalerSpecView {
+    /// What it scales.
+    pub scale_target_ref: ScaleTargetView,
+    /// How fast, as it stands in the object.
+    pub behavior: Option<Value>,
+}
+
+/// What a HorizontalPodAutoscaler scales.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct ScaleTargetView {
+    /// Its kind.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+}
+
 /// What is, of a ReplicaSet.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ReplicaSetStatusView {
+    /// Pods that it has.
+    pub replicas: u32,
     /// Available replicas.
     pub available_replicas: u32,
 }

@@ -13,6 +13,7 @@ mod comparing;
 mod crds;
 mod deploy;
 mod examples;
+mod governing;
 mod judge_command;
 mod properties;
 mod scenarios;

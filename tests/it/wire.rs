@@ -116,12 +116,13 @@ async fn the_gate_opens_only_for_the_version_that_was_judged() {
 
 #[tokio::test]
 async fn the_gate_is_proven_by_a_dry_run() {
-    let write = Write::ProveGate { workload: "shop".into() };
+    let write = Write::ProveGate { workload: "shop".into(), policies: "p1".into() };
     let (applied, sent) = act_on(write, 200, deployment()).await;
     assert_eq!(sent.path, "/apis/apps/v1/namespaces/demo/deployments/shop?&dryRun=All&fieldManager=sluice");
     assert_eq!(sent.content_type, "application/merge-patch+json");
     assert!(sent.body.pointer("/spec/template/metadata/annotations").is_some());
-    assert!(applied.gate.unwrap().held);
+    let proof = applied.gate.unwrap();
+    assert_eq!((proof.held, proof.policies.as_str()), (true, "p1"));
 }
 
 #[tokio::test]

@@ -21,10 +21,11 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::measure::Provider;
+use super::queries::Stand;
 use super::snapshot::Snapshot;
 use super::sources::Counts;
 use super::tally::News;
-use crate::api::{Run, Signal, SignalState, Tally, VerdictWord};
+use crate::api::{Run, Signal, SignalState, Tally, VerdictWord, Watching};
 use crate::judge::Arm;
 
 pub(super) use counters::{patience, reading, settle};
@@ -128,6 +129,59 @@ pub(super) fn assess(snapshot: &Snapshot, provider: &Provider, run: &mut Run) ->
     Assessment { word, sentence: sentences.join("; "), harm, blind, share, skewed }
 }
 
+/// What was found in a promoted version.
+pub(super) enum Watched {
+    Harm(Harm),
+    Nothing,
+}
+
+/// Judges a promoted version by the signals that need no comparison: what is asked about the canary elsewhere is asked
+/// about stable here. What cannot be read finds nothing.
+pub(super) fn watch(snapshot: &Snapshot, provider: &Provider, run: &Run, watching: &mut Watching) -> Watched {
+    // As if one long wave had begun with the promotion.
+    let mut as_run = run.clone();
+    as_run.step_at = watching.since;
+    as_run.wave = None;
+    as_run.times.exposed_at = Some(watching.since);
+    let mut found = None;
+    for signal in snapshot.rollout.spec.analysis.signals.iter().filter(|signal| super::after::absolute(signal)) {
+        let mut state = watching.signals.iter().find(|state| state.name == signal.name).cloned().unwrap_or_default();
+        state.name.clone_from(&signal.name);
+        let opinion = if let Some(query) = &signal.query {
+            query::opinion(snapshot, provider, &as_run, &mut state, signal, query, Stand::Stable)
+        } else if let Some(burn) = &signal.burn_rate {
+            burn::opinion(snapshot, provider, &as_run, &mut state, signal, burn)
+        } else {
+            counted(snapshot, provider, &as_run, &mut state, signal)
+        };
+        watching.signals.retain(|known| known.name != signal.name);
+        watching.signals.push(state);
+        if let Opinion::Harm(harm) = opinion {
+            found = found.or(Some(harm));
+        }
+    }
+    found.map_or(Watched::Nothing, Watched::Harm)
+}
+
+/// The threshold of a promoted version: each signal keeps its own counts.
+fn counted(
+    snapshot: &Snapshot,
+    provider: &Provider,
+    run: &Run,
+    state: &mut SignalState,
+    signal: &Signal,
+) -> Opinion {
+    let nothing = || Opinion::Undecided(String::new());
+    let Some((ratio, threshold)) = signal.error_ratio.as_ref().and_then(|ratio| Some((ratio, ratio.threshold?))) else {
+        return nothing();
+    };
+    let Some(Ok(counts)) = super::queries::counts(snapshot, signal) else { return nothing() };
+    let mut counted = state.counts.take().unwrap_or_default();
+    let stream = counters::stream(snapshot, provider, run, counts, &mut counted);
+    state.counts = Some(counted);
+    threshold::of_stable(run, state, signal, ratio.min_requests, threshold, &stream)
+}
+
 /// What is awaited in full; of what passed only the first where nothing is awaited, and how many there are.
 fn told(passed: Vec<String>, awaited: Vec<String>) -> Vec<String> {
     let more = |count: usize| match count {
@@ -161,7 +215,7 @@ fn judge(
     traffic: &mut Result<Stream, Blind>,
 ) -> Opinion {
     if let Some(query) = &signal.query {
-        return query::opinion(snapshot, provider, run, state, signal, query);
+        return query::opinion(snapshot, provider, run, state, signal, query, Stand::Canary);
     }
     if let Some(burn) = &signal.burn_rate {
         return burn::opinion(snapshot, provider, run, state, signal, burn);

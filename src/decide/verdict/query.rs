@@ -15,9 +15,10 @@ pub(super) fn opinion(
     state: &mut SignalState,
     signal: &Signal,
     query: &Query,
+    stand: Stand,
 ) -> Opinion {
     let wave_began = wave_began(run);
-    let promql = match queries::render(snapshot, &query.promql, Stand::Canary) {
+    let promql = match queries::render(snapshot, &query.promql, stand) {
         Ok(promql) => promql,
         Err(why) => {
             let sentence = format!("signal {}: {why}", signal.name);

@@ -7,7 +7,7 @@ use super::super::tally::Increment;
 use super::super::words::{as_f64, grouped, share_text};
 use super::samples::{close, standing};
 use super::{Harm, Opinion, Stream, of_wave};
-use crate::api::{Percent, Run, Signal, SignalState, VerdictWord};
+use crate::api::{Percent, Run, Signal, SignalState, Tally, VerdictWord};
 
 pub(super) fn opinion(
     run: &Run,
@@ -40,6 +40,35 @@ pub(super) fn opinion(
     }
 }
 
+/// The same limit, held against stable's requests: for a promoted version, which is stable itself.
+pub(super) fn of_stable(
+    run: &Run,
+    state: &mut SignalState,
+    signal: &Signal,
+    min_requests: u32,
+    threshold: Percent,
+    stream: &Stream,
+) -> Opinion {
+    for (at, increment) in of_wave(&stream.news, run) {
+        let Increment { counts, settled } = increment;
+        let counts = Tally { canary_requests: counts.stable_requests, canary_errors: counts.stable_errors, ..*counts };
+        take(state, signal, min_requests, threshold, *at, &Increment { counts, settled: *settled });
+    }
+    let counted = &stream.run;
+    let numbers = format!(
+        "{} {} (limit {threshold}) on {} requests of everybody",
+        signal.name,
+        share_text(counted.stable_errors, counted.stable_requests),
+        grouped(counted.stable_requests),
+    );
+    match (standing(state, signal), state.until) {
+        (VerdictWord::Harm, Some(sample_at)) => {
+            Opinion::Harm(Harm { signal: signal.name.clone(), sentence: numbers, sample_at })
+        }
+        (_, _) => Opinion::Undecided(numbers),
+    }
+}
+
 /// Adds what one scrape brought to the open sample, and closes it when it is full.
 fn take(
     state: &mut SignalState,
@@ -68,7 +97,6 @@ fn take(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::Tally;
 
     fn after(samples: &[(u64, u64)], consecutive: u8) -> (SignalState, VerdictWord) {
         let signal = Signal { consecutive, ..Signal::default() };

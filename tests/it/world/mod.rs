@@ -11,9 +11,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde_json::Value;
-use sluice::api::{Outcome, RolloutSpec, RolloutStatus, names};
+use sluice::api::{Action, InterventionResult, Outcome, RolloutSpec, RolloutStatus, names};
 use sluice::decide::measure::{Measurement, Sample};
-use sluice::decide::snapshot::GateProof;
+use sluice::decide::snapshot::{GateProof, InterventionFacts};
 use sluice::decide::{self, Decision, Record};
 
 pub use objects::{comparing, rollout_spec, template};
@@ -90,8 +90,23 @@ pub struct World {
     pub reworks: BTreeSet<String>,
     pub events: Vec<String>,
     pub log: Vec<String>,
-    /// Largest weight the route ever gave the canary since it was last zero.
+    /// The Rollout is gone.
     pub deleted: bool,
+    /// The order in which ReplicaSets were made.
+    made: Vec<String>,
+    /// What people ask, with the answer once there is one.
+    pub asked: Vec<(InterventionFacts, Option<InterventionResult>)>,
+    /// What is wrong with the gate's policies.
+    pub policies: Vec<String>,
+    /// `spec.behavior` of the workload's autoscaler, if it has one.
+    pub scaler: Option<Option<Value>>,
+    scaler_version: u64,
+    /// Every behavior that the autoscaler had while the canary had traffic.
+    pub scaler_under_traffic: BTreeSet<String>,
+    /// Another Rollout of the group that has a canary.
+    pub group_busy: Option<String>,
+    /// Harm that was recorded after a promotion.
+    pub escaped: BTreeSet<String>,
 }
 
 impl World {
@@ -140,7 +155,48 @@ impl World {
             events: Vec::new(),
             log: Vec::new(),
             deleted: false,
+            made: vec![World::digest("v1")],
+            asked: Vec::new(),
+            policies: Vec::new(),
+            scaler: None,
+            scaler_version: 1,
+            scaler_under_traffic: BTreeSet::new(),
+            group_busy: None,
+            escaped: BTreeSet::new(),
         }
+    }
+
+    /// A person makes an Intervention.
+    pub fn ask(&mut self, action: Action) {
+        let number = self.asked.len() + 1;
+        let asked = InterventionFacts {
+            name: format!("ask-{number}"),
+            uid: format!("uid-ask-{number}"),
+            action,
+            reason: "because".into(),
+            release: None,
+            by: Some("alice".into()),
+        };
+        self.asked.push((asked, None));
+    }
+
+    /// What became of the last Intervention.
+    pub fn answer(&self) -> Option<InterventionResult> {
+        self.asked.last().and_then(|(_, answer)| *answer)
+    }
+
+    /// Someone scales the workload.
+    pub fn scale(&mut self, replicas: u32) {
+        self.replicas = replicas;
+        self.generation += 1;
+        self.touch_workload();
+    }
+
+    /// Someone opens the gate by hand.
+    pub fn break_glass(&mut self) {
+        self.paused = false;
+        self.generation += 1;
+        self.touch_workload();
     }
 
     /// Someone applies a version. The API server pauses a governed workload in the same write.
@@ -217,25 +273,64 @@ impl World {
 
     /// The Deployment controller: one pod per second, new ones first.
     fn roll(&mut self) {
-        if self.paused {
-            return;
-        }
         self.observed_generation = self.generation;
+        if self.paused || self.replicas < self.sets.values().sum() {
+            return self.scale_sets();
+        }
         let current = self.current();
         let broken = self.behaviour(&current).never_ready;
         let new = *self.sets.get(&current).unwrap_or(&0);
         if new < self.replicas && !broken {
-            self.sets.insert(current.clone(), new + 1);
+            if self.sets.insert(current.clone(), new + 1).is_none() {
+                self.made.push(current.clone());
+            }
             if let Some(old) = self.sets.iter_mut().find(|(digest, count)| **digest != current && **count > 0) {
                 *old.1 -= 1;
             }
             self.touch_workload();
         } else if new < self.replicas {
+            if !self.sets.contains_key(&current) {
+                self.made.push(current.clone());
+            }
             self.sets.entry(current).or_insert(0);
         }
     }
 
+    /// While paused, and when scaled down: what serves is scaled; where nothing serves, the ReplicaSet of the present
+    /// template if there is one, else the one that was made last.
+    fn scale_sets(&mut self) {
+        let current = self.current();
+        let total: u32 = self.sets.values().sum();
+        if total == self.replicas {
+            return;
+        }
+        let active: Vec<String> = self.sets.iter().filter(|(_, n)| **n > 0).map(|(d, _)| d.clone()).collect();
+        if active.is_empty() {
+            let chosen = if self.sets.contains_key(&current) { Some(current) } else { self.made.last().cloned() };
+            if let Some(chosen) = chosen {
+                self.sets.insert(chosen, self.replicas);
+            }
+        } else if self.replicas == 0 {
+            self.sets.values_mut().for_each(|n| *n = 0);
+        } else {
+            // In proportion, roughly: one after another until it fits.
+            while self.sets.values().sum::<u32>() > self.replicas {
+                let most = self.sets.iter_mut().max_by_key(|(_, n)| **n).unwrap();
+                *most.1 -= 1;
+            }
+            while self.sets.values().sum::<u32>() < self.replicas {
+                let most = self.sets.iter_mut().max_by_key(|(_, n)| **n).unwrap();
+                *most.1 += 1;
+            }
+        }
+        self.touch_workload();
+    }
+
     fn serve(&mut self) {
+        if let Some(behavior) = self.scaler.as_ref().filter(|_| self.share() > 0.0) {
+            let behavior = behavior.as_ref().map(ToString::to_string).unwrap_or_default();
+            self.scaler_under_traffic.insert(behavior);
+        }
         let canary_share = self.share() / 100.0;
         let total: u32 = self.sets.values().sum();
         let stable = |of: fn(Behaviour) -> f64| {
@@ -332,6 +427,13 @@ impl World {
                 }
                 Record::Rework { name, .. } => {
                     self.reworks.insert(name.clone());
+                }
+                Record::Answer { uid, status, .. } => {
+                    let asked = self.asked.iter_mut().find(|(asked, _)| asked.uid == *uid).unwrap();
+                    asked.1 = status.result;
+                }
+                Record::Escaped { name, .. } => {
+                    self.escaped.insert(name.clone());
                 }
             }
         }

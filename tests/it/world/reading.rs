@@ -4,7 +4,7 @@ use serde_json::Value;
 use sluice::api::{Duration, Step, names};
 use sluice::decide::measure::{Access, Ask, Failure, FailureClass, Measurement, Provider, Reading, Sample, Series};
 use sluice::decide::snapshot::{
-    CanaryFacts, PodFacts, ReleaseFacts, ReplicaSetFacts, RolloutFacts, Snapshot, Workload,
+    CanaryFacts, PodFacts, PolicyFacts, ReleaseFacts, ReplicaSetFacts, RolloutFacts, ScalerFacts, Snapshot, Workload,
 };
 
 use super::{World, objects, template};
@@ -54,6 +54,9 @@ impl World {
                 .iter()
                 .map(|(digest, count)| ReplicaSetFacts {
                     name: format!("shop-{}", names::short(digest)),
+                    uid: format!("uid-set-{digest}"),
+                    created_at: self.made.iter().position(|made| made == digest).unwrap() as i64,
+                    present: *count,
                     digest: digest.clone(),
                     replicas: *count,
                     available: *count,
@@ -103,11 +106,25 @@ impl World {
             provider: Some(provider()),
             readings: self.readings(),
             template: run.filter(|run| run.step == Step::Starting && canary.is_none()).map(|_| self.template.clone()),
-            stable_template: run.filter(|run| run.step == Step::Reverting).map(|_| self.stable_template()),
+            stable_template: (run.is_none() || run.is_some_and(|run| run.step == Step::Reverting))
+                .then(|| self.stable_template()),
             release: run
                 .and_then(|run| self.releases.get(&run.release))
                 .map(|outcome| ReleaseFacts { ended: outcome.is_some() }),
             rework_recorded: run.is_some_and(|run| self.reworks.contains(&run.release)),
+            escape_recorded: self
+                .status
+                .watching
+                .as_ref()
+                .is_some_and(|watching| self.reworks.contains(&names::escaped(&watching.release))),
+            policies: PolicyFacts { problems: self.policies.clone(), fingerprint: format!("{:?}", self.policies) },
+            interventions: self.asked.iter().filter(|(_, done)| done.is_none()).map(|(asked, _)| asked.clone()).collect(),
+            scaler: self.scaler.clone().map(|behavior| ScalerFacts {
+                name: "shop".into(),
+                resource_version: self.scaler_version.to_string(),
+                behavior,
+            }),
+            group_busy: self.group_busy.clone(),
             gate: self.gate.clone(),
             last_error: None,
         }

@@ -27,7 +27,33 @@ impl World {
             Write::Unlabel { resource_version, .. } => {
                 return self.workload_write(resource_version, |w| w.label = None);
             }
-            Write::ProveGate { .. } => self.gate = Some(GateProof { at: self.now, held: self.label.is_some() }),
+            Write::ProveGate { policies, .. } => {
+                self.gate = Some(GateProof { at: self.now, held: self.label.is_some(), policies: policies.clone() });
+            }
+            Write::CloseGate { resource_version, .. } => {
+                return self.workload_write(resource_version, |w| {
+                    w.paused = true;
+                    w.generation += 1;
+                });
+            }
+            Write::DeleteReplicaSet { uid, .. } => {
+                let digest = uid.strip_prefix("uid-set-").unwrap();
+                assert_eq!(self.sets.remove(digest), Some(0), "a ReplicaSet with pods was deleted");
+                self.made.retain(|made| made != digest);
+            }
+            Write::PatchScaler { patch, .. } => {
+                let Some(behavior) = &self.scaler else { return false };
+                let mut object = json!({"metadata": {"resourceVersion": self.scaler_version.to_string()}, "spec": {}});
+                if let Some(behavior) = behavior {
+                    object["spec"]["behavior"] = behavior.clone();
+                }
+                let patch: json_patch::Patch = serde_json::from_value(patch.clone()).unwrap();
+                if json_patch::patch(&mut object, &patch).is_err() {
+                    return false;
+                }
+                self.scaler = Some(object["spec"].get("behavior").cloned());
+                self.scaler_version = version;
+            }
             Write::OpenGate { resource_version, .. } => {
                 return self.workload_write(resource_version, |w| {
                     w.paused = false;
@@ -91,6 +117,7 @@ fn describe(write: &Write) -> String {
         Write::PatchRoute { name, weight: Some(weight), .. } => format!("patch_route {name} canary {weight}%"),
         Write::PatchRoute { name, weight: None, .. } => format!("patch_route {name} as it was"),
         Write::ScaleCanary { replicas, .. } => format!("scale_canary {replicas}"),
+        Write::PatchScaler { free, .. } => format!("patch_scaler {}", if *free { "as it was" } else { "up only" }),
         Write::CreateCanary { body } => format!("create_canary {}", body.pointer("/spec/replicas").unwrap()),
         other => other.name().to_owned(),
     }

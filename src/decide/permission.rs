@@ -1,0 +1,67 @@
+//! Whether a wave, or the promotion, may begin: what people, calendars and neighbours say beside the evidence.
+//!
+//! An ordered chain; the first that waits is named. Going back never asks here.
+
+use super::draft::Draft;
+use super::people::PROMOTION;
+use crate::api::{Approval, Run, Wave};
+
+/// Why a step does not begin yet.
+pub(super) struct Wait {
+    pub(super) reason: &'static str,
+    pub(super) sentence: String,
+}
+
+fn wait(reason: &'static str, sentence: String) -> Result<(), Wait> {
+    Err(Wait { reason, sentence })
+}
+
+/// Whether this wave may begin; `None` is the promotion.
+pub(super) fn may_begin(d: &mut Draft<'_>, run: &Run, wave: Option<&Wave>) -> Result<(), Wait> {
+    held(d)?;
+    approval(d, run, wave)?;
+    group(d, run)?;
+    capacity(d)
+}
+
+/// A person wants nothing to advance.
+fn held(d: &Draft<'_>) -> Result<(), Wait> {
+    let Some(hold) = &d.status.hold else { return Ok(()) };
+    wait("HeldByPerson", format!("held by {} ({}); an Intervention Resume ends it", hold.by, hold.reason))
+}
+
+fn approval(d: &Draft<'_>, run: &Run, wave: Option<&Wave>) -> Result<(), Wait> {
+    let spec = &d.s.rollout.spec;
+    let (asks, key, what) = match wave {
+        Some(wave) => (wave.approval, wave.weight, format!("the wave at {}%", wave.weight)),
+        None => (spec.promotion.approval, PROMOTION, "the promotion".to_owned()),
+    };
+    if asks == Approval::None || run.approved.contains(&key) {
+        return Ok(());
+    }
+    let contact = spec.owner.as_ref().and_then(|owner| owner.contact.as_ref());
+    let who = contact.map(|contact| format!(" of {contact}")).unwrap_or_default();
+    wait("AwaitingApproval", format!("{what} waits for an Intervention Approve{who}, for release {}", run.release))
+}
+
+/// One canary at a time in a group.
+fn group(d: &Draft<'_>, run: &Run) -> Result<(), Wait> {
+    let (Some(other), None, Some(group)) = (&d.s.group_busy, &run.wave, &d.s.rollout.spec.group) else {
+        return Ok(());
+    };
+    wait("GroupBusy", format!("Rollout {other} of group {group} has a canary; this one is next when it is done"))
+}
+
+/// What serves must be able to take all traffic back at any moment.
+fn capacity(d: &Draft<'_>) -> Result<(), Wait> {
+    let Some(workload) = d.s.workload.as_ref().filter(|workload| workload.available < workload.replicas) else {
+        return Ok(());
+    };
+    wait(
+        "FallbackTooSmall",
+        format!(
+            "{} of {} pods of Deployment {} are available; a wave begins when they could take all traffic back",
+            workload.available, workload.replicas, workload.name
+        ),
+    )
+}

@@ -1,0 +1,473 @@
+//! People, calendars, neighbours and leaving, each in a toy world: what may be asked when, and what comes of it.
+
+use serde_json::json;
+use sluice::api::{Action, Approval, GateMode, InterventionResult, OnRollback, Outcome, Phase, Step};
+
+use crate::world::{Behaviour, World};
+
+/// A world whose workload is adopted and at rest.
+fn adopted() -> World {
+    let mut world = World::new();
+    world.settle(3);
+    assert_eq!(world.status.phase, Phase::Stable, "{}", world.status.message);
+    world
+}
+
+fn reason(world: &World) -> String {
+    let ready = world.status.conditions.iter().find(|condition| condition.type_.name() == "Ready").unwrap();
+    ready.reason.clone()
+}
+
+/// Passes until it is so, or fails after two minutes of the toy world.
+fn until(world: &mut World, what: &str, holds: impl Fn(&World) -> bool) {
+    for _ in 0..120 {
+        if holds(world) {
+            return;
+        }
+        world.settle(1);
+    }
+    panic!("not reached: {what}; {:?} {}\n{}", world.status.phase, world.status.message, world.log.join("\n"));
+}
+
+fn baking_at(world: &mut World, weight: u8) {
+    until(world, &format!("baking at {weight}%"), |world| {
+        world.status.run.as_ref().is_some_and(|run| run.weight == weight && run.step == Step::Baking)
+    });
+}
+
+fn done(world: &mut World, outcome: Outcome) {
+    until(world, &format!("{outcome:?}"), |world| {
+        world.status.run.as_ref().is_some_and(|run| run.step == Step::Done && run.outcome == Some(outcome))
+    });
+}
+
+/// Asks, and the answer comes within one pass.
+fn ask(world: &mut World, action: Action, expected: InterventionResult) -> String {
+    world.ask(action);
+    world.pass();
+    let said = world.status.answered.last().unwrap().message.clone();
+    assert_eq!(world.answer(), Some(expected), "{}: {said}", action.name());
+    said
+}
+
+use InterventionResult::{Honoured, Refused};
+
+#[test]
+fn a_wave_waits_for_approval_and_goes_on_with_it() {
+    let mut world = adopted();
+    world.spec.waves[1].approval = Approval::Required;
+    world.spec.promotion.approval = Approval::Required;
+    world.apply("v2");
+    until(&mut world, "AwaitingApproval", |world| reason(world) == "AwaitingApproval");
+    world.settle(60);
+    assert_eq!((world.share(), world.status.phase), (10.0, Phase::Held), "{}", world.status.message);
+    ask(&mut world, Action::Approve, Honoured);
+    until(&mut world, "25%", |world| world.share() == 25.0);
+    baking_at(&mut world, 50);
+    until(&mut world, "AwaitingApproval", |world| reason(world) == "AwaitingApproval");
+    assert_eq!(world.pods_of("v2"), 0);
+    ask(&mut world, Action::Approve, Honoured);
+    done(&mut world, Outcome::Promoted);
+    let people = &world.status.run.as_ref().unwrap().interventions;
+    assert_eq!(people.iter().map(|one| (one.action, one.by.as_str())).collect::<Vec<_>>(), [
+        (Action::Approve, "alice"),
+        (Action::Approve, "alice")
+    ]);
+    ask(&mut world, Action::Approve, Refused);
+}
+
+#[test]
+fn harm_while_approval_is_awaited_takes_the_version_back() {
+    let mut world = adopted();
+    world.spec.waves[1].approval = Approval::Required;
+    world.apply("v2");
+    until(&mut world, "AwaitingApproval", |world| reason(world) == "AwaitingApproval");
+    world.behave("v2", Behaviour { errors: 0.3, ..Behaviour::default() });
+    done(&mut world, Outcome::RolledBack);
+    assert_eq!(world.share(), 0.0);
+}
+
+#[test]
+fn a_first_wave_that_waits_makes_nothing() {
+    let mut world = adopted();
+    world.spec.waves[0].approval = Approval::Required;
+    world.apply("v2");
+    world.settle(30);
+    assert_eq!((reason(&world).as_str(), world.has_canary()), ("AwaitingApproval", false));
+    ask(&mut world, Action::Approve, Honoured);
+    baking_at(&mut world, 10);
+}
+
+#[test]
+fn an_aborted_version_waits_until_it_is_retried_once() {
+    let mut world = adopted();
+    world.apply("v2");
+    baking_at(&mut world, 25);
+    ask(&mut world, Action::Abort, Honoured);
+    assert_eq!(world.status.run.as_ref().unwrap().weight, 0, "in the same pass");
+    ask(&mut world, Action::Abort, Refused);
+    ask(&mut world, Action::Retry, Refused);
+    done(&mut world, Outcome::Aborted);
+    world.settle(20);
+    assert_eq!((world.status.phase, world.status.attempts), (Phase::RolledBack, 1), "{}", world.status.message);
+    assert!(world.status.message.contains("aborted by alice: because"), "{}", world.status.message);
+    ask(&mut world, Action::Retry, Honoured);
+    world.behave("v2", Behaviour { errors: 0.3, ..Behaviour::default() });
+    done(&mut world, Outcome::RolledBack);
+    world.settle(20);
+    assert_eq!((world.status.attempts, world.status.phase), (2, Phase::RolledBack), "it is tried once");
+    // A fix is a new attempt that names what it remediates.
+    world.apply("v3");
+    done(&mut world, Outcome::Promoted);
+    assert!(world.status.run.as_ref().unwrap().remediates.is_some());
+    assert_eq!(world.reworks.len(), 2);
+}
+
+#[test]
+fn a_hold_stops_the_way_up_and_never_the_way_back() {
+    let mut world = adopted();
+    world.apply("v2");
+    baking_at(&mut world, 10);
+    ask(&mut world, Action::Hold, Honoured);
+    ask(&mut world, Action::Hold, Refused);
+    world.settle(60);
+    assert_eq!((world.share(), reason(&world).as_str()), (10.0, "HeldByPerson"), "{}", world.status.message);
+    ask(&mut world, Action::Promote, Refused);
+    ask(&mut world, Action::Resume, Honoured);
+    baking_at(&mut world, 25);
+    ask(&mut world, Action::Hold, Honoured);
+    world.behave("v2", Behaviour { errors: 0.3, ..Behaviour::default() });
+    done(&mut world, Outcome::RolledBack);
+    ask(&mut world, Action::Resume, Honoured);
+    ask(&mut world, Action::Resume, Refused);
+}
+
+#[test]
+fn waves_can_be_skipped_and_harm_is_still_looked_for() {
+    for errors in [0.0, 0.3] {
+        let mut world = adopted();
+        world.apply("v2");
+        ask(&mut world, Action::Promote, Refused);
+        baking_at(&mut world, 10);
+        ask(&mut world, Action::Promote, Honoured);
+        assert_eq!(world.status.run.as_ref().unwrap().step, Step::Promoting);
+        world.behave("v2", Behaviour { errors, ..Behaviour::default() });
+        done(&mut world, if errors > 0.0 { Outcome::RolledBack } else { Outcome::Promoted });
+        let (new, old) = (world.pods_of("v2"), world.pods_of("v1"));
+        assert_eq!((new, old), if errors > 0.0 { (0, 4) } else { (4, 0) }, "{}", world.log.join("\n"));
+    }
+}
+
+#[test]
+fn break_glass_is_a_bypass_and_recorded_once() {
+    let mut world = adopted();
+    world.apply("v2");
+    baking_at(&mut world, 10);
+    ask(&mut world, Action::BreakGlass, Honoured);
+    assert!(!world.paused, "the gate is open in the same pass");
+    done(&mut world, Outcome::Bypassed);
+    until(&mut world, "Stable", |world| world.status.phase == Phase::Stable);
+    assert_eq!((world.pods_of("v2"), world.share()), (4, 0.0));
+    assert_eq!((world.releases.len(), world.reworks.len(), world.status.let_through.clone()), (1, 1, None));
+    // The next template is governed again.
+    world.apply("v3");
+    done(&mut world, Outcome::Promoted);
+}
+
+#[test]
+fn a_rejected_template_that_is_let_through_is_a_bypass_of_its_own() {
+    let mut world = adopted();
+    world.behave("v2", Behaviour { errors: 0.3, ..Behaviour::default() });
+    world.apply("v2");
+    done(&mut world, Outcome::RolledBack);
+    ask(&mut world, Action::BreakGlass, Honoured);
+    until(&mut world, "v2 serves", |world| world.pods_of("v2") == 4 && world.status.phase == Phase::Stable);
+    let mut outcomes: Vec<_> = world.releases.values().map(|outcome| format!("{:?}", outcome.unwrap())).collect();
+    outcomes.sort();
+    assert_eq!(outcomes, ["Bypassed", "RolledBack"]);
+    ask(&mut world, Action::BreakGlass, Refused);
+}
+
+#[test]
+fn a_template_that_rolls_past_the_gate_leaves_its_records() {
+    let mut world = adopted();
+    world.label = None; // the policies are away: nothing pauses
+    world.apply("v2");
+    world.label = Some("shop".into());
+    until(&mut world, "v2 is stable", |world| {
+        world.status.stable.as_ref().is_some_and(|stable| stable.digest == World::digest("v2"))
+    });
+    world.settle(30);
+    assert_eq!(world.releases.values().copied().collect::<Vec<_>>(), [Some(Outcome::Bypassed)]);
+    assert_eq!(world.reworks.len(), 1);
+}
+
+#[test]
+fn policies_that_are_missing_are_told_and_the_proof_is_made_anew() {
+    let mut world = adopted();
+    let gated = |world: &World| {
+        let gated = world.status.conditions.iter().find(|condition| condition.type_.name() == "Gated").unwrap();
+        (format!("{:?}", gated.status), gated.reason.clone())
+    };
+    assert_eq!(gated(&world), ("True".into(), "Proven".into()));
+    world.policies = vec!["MutatingAdmissionPolicy sluice-gate is missing".into()];
+    world.pass();
+    assert_eq!(gated(&world), ("False".into(), "PolicyMissing".into()));
+    world.policies.clear();
+    world.settle(3);
+    assert_eq!(gated(&world), ("True".into(), "Proven".into()));
+}
+
+#[test]
+fn waves_edited_in_mid_run_never_jump() {
+    let waves = |weights: &[u8]| {
+        let waves: Vec<_> = weights.iter().map(|weight| json!({"weight": weight, "bake": "10s"})).collect();
+        serde_json::from_value(json!(waves)).unwrap()
+    };
+    let mut world = adopted();
+    world.apply("v2");
+    baking_at(&mut world, 25);
+    world.spec.waves = waves(&[1, 5, 80]);
+    world.settle(2);
+    assert_eq!(world.share(), 25.0, "an edit alone moves nothing");
+    until(&mut world, "the next higher one", |world| world.share() != 25.0);
+    assert_eq!(world.share(), 80.0);
+    world.spec.waves = waves(&[10, 20]);
+    world.settle(1);
+    done(&mut world, Outcome::Promoted);
+    let shares: Vec<&String> = world.log.iter().filter(|line| line.contains("patch_route shop canary")).collect();
+    assert_eq!(shares.len(), 3, "10, 25, 80: {shares:?}");
+}
+
+#[test]
+fn scaled_to_zero_and_back_while_gated_brings_stable() {
+    // A promotion that was taken back leaves a bad ReplicaSet that is newer than stable's.
+    let mut world = adopted();
+    world.apply("v2");
+    until(&mut world, "promoting", |world| {
+        world.status.run.as_ref().is_some_and(|run| run.step == Step::Promoting) && world.pods_of("v2") > 0
+    });
+    world.behave("v2", Behaviour { errors: 0.3, ..Behaviour::default() });
+    done(&mut world, Outcome::RolledBack);
+    world.apply("v3");
+    world.behave("v3", Behaviour { errors: 0.3, ..Behaviour::default() });
+    done(&mut world, Outcome::RolledBack);
+    world.scale(0);
+    world.settle(5);
+    assert_eq!(world.pods_of("v1"), 0);
+    world.scale(3);
+    world.settle(5);
+    assert_eq!((world.pods_of("v1"), world.pods_of("v2"), world.pods_of("v3")), (3, 0, 0), "{}", world.log.join("\n"));
+}
+
+#[test]
+fn a_run_ends_when_its_workload_is_scaled_to_zero_and_begins_anew_afterwards() {
+    let mut world = adopted();
+    world.apply("v2");
+    baking_at(&mut world, 10);
+    world.scale(0);
+    done(&mut world, Outcome::Aborted);
+    world.settle(10);
+    assert_eq!((world.status.attempts, reason(&world).as_str()), (1, "ScaledToZero"), "{}", world.status.message);
+    world.scale(4);
+    done(&mut world, Outcome::Promoted);
+    assert_eq!(world.pods_of("v2"), 4);
+}
+
+#[test]
+fn the_canary_grows_with_its_workload() {
+    let mut world = adopted();
+    world.apply("v2");
+    baking_at(&mut world, 25);
+    world.scale(12);
+    world.settle(3);
+    assert!(world.log.iter().any(|line| line == "write scale_canary 3"), "{}", world.log.join("\n"));
+}
+
+#[test]
+fn an_autoscaler_only_goes_up_during_an_attempt_and_is_as_it_was_afterwards() {
+    let given = json!({"scaleDown": {"stabilizationWindowSeconds": 60, "policies": []}, "scaleUp": {"tolerance": null}});
+    for before in [None, Some(given), Some(json!({"scaleDown": {"selectPolicy": "Disabled"}}))] {
+        for errors in [0.0, 0.3] {
+            let mut world = adopted();
+            world.scaler = Some(before.clone());
+            world.behave("v2", Behaviour { errors, ..Behaviour::default() });
+            world.apply("v2");
+            done(&mut world, if errors > 0.0 { Outcome::RolledBack } else { Outcome::Promoted });
+            assert_eq!(world.scaler, Some(before.clone()));
+            assert!(!world.scaler_under_traffic.is_empty());
+            for behavior in &world.scaler_under_traffic {
+                assert!(behavior.contains(r#""selectPolicy":"Disabled""#), "{behavior}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_route_that_others_fight_over_is_left_alone_until_someone_resumes() {
+    let mut world = adopted();
+    world.spec.waves[0].bake = "20m".parse().unwrap();
+    world.apply("v2");
+    baking_at(&mut world, 10);
+    for _ in 0..5 {
+        world.reset_route();
+        world.settle(2);
+        assert_eq!(world.share(), 10.0, "set again");
+    }
+    world.reset_route();
+    world.settle(20);
+    assert_eq!((world.share(), reason(&world).as_str()), (0.0, "TrafficConflict"), "{}", world.status.message);
+    assert_eq!(world.events.iter().filter(|event| event.starts_with("TrafficReasserted")).count(), 5);
+    ask(&mut world, Action::Resume, Honoured);
+    world.settle(2);
+    assert_eq!(world.share(), 10.0);
+    // Or by itself, when the others have been quiet for long enough.
+    for _ in 0..6 {
+        world.reset_route();
+        world.settle(2);
+    }
+    assert_eq!(world.share(), 0.0);
+    world.settle(620);
+    assert_eq!(world.share(), 10.0);
+}
+
+#[test]
+fn a_disabled_rollout_lets_go_and_takes_up_again() {
+    let mut world = adopted();
+    world.apply("v2");
+    baking_at(&mut world, 25);
+    world.spec.disabled = true;
+    until(&mut world, "Disabled", |world| world.status.phase == Phase::Disabled);
+    assert_eq!((world.share(), world.has_canary(), world.label.clone()), (0.0, false, None));
+    assert!(world.paused, "an unproven template is never completed");
+    assert!(world.events.iter().any(|event| event.starts_with("LeftPaused")));
+    world.apply("v1");
+    world.break_glass();
+    world.spec.disabled = false;
+    until(&mut world, "Stable", |world| world.status.phase == Phase::Stable);
+    world.apply("v3");
+    done(&mut world, Outcome::Promoted);
+}
+
+#[test]
+fn a_gate_that_rests_keeps_the_workload_paused() {
+    let mut world = World::new();
+    world.spec.gate = GateMode::Resting;
+    world.policies = vec!["MutatingAdmissionPolicy sluice-gate is missing".into()];
+    until(&mut world, "Stable", |world| world.status.phase == Phase::Stable);
+    assert!(world.paused);
+    world.apply("v2");
+    done(&mut world, Outcome::Promoted);
+    world.settle(3);
+    assert!(world.paused && world.pods_of("v2") == 4, "closed again after the promotion");
+    assert_eq!(world.status.phase, Phase::Promoted, "{}", world.status.message);
+}
+
+#[test]
+fn a_rejected_template_can_be_replaced_by_the_stable_one() {
+    let mut world = adopted();
+    world.spec.on_rollback = OnRollback::RestoreTemplate;
+    world.behave("v2", Behaviour { errors: 0.3, ..Behaviour::default() });
+    world.apply("v2");
+    done(&mut world, Outcome::RolledBack);
+    until(&mut world, "Stable", |world| world.status.phase == Phase::Stable);
+    assert_eq!((world.paused, world.pods_of("v1"), world.pods_of("v2")), (false, 4, 0));
+}
+
+#[test]
+fn what_shows_only_after_the_promotion_is_recorded_as_escaped() {
+    let mut world = adopted();
+    world.apply("v2");
+    done(&mut world, Outcome::Promoted);
+    let release = world.status.run.as_ref().unwrap().release.clone();
+    world.settle(60);
+    assert!(world.reworks.is_empty(), "{:?}", world.reworks);
+    world.behave("v2", Behaviour { errors: 0.1, ..Behaviour::default() });
+    until(&mut world, "escaped", |world| !world.escaped.is_empty());
+    world.settle(60);
+    assert_eq!(world.reworks.iter().cloned().collect::<Vec<_>>(), [format!("{release}-escaped")]);
+    assert_eq!(world.events.iter().filter(|event| event.starts_with("Escaped")).count(), 1);
+    assert_eq!((world.status.phase, world.pods_of("v2")), (Phase::Promoted, 4), "nothing is taken back");
+    assert!(world.status.message.contains("harm was found afterwards"), "{}", world.status.message);
+    world.apply("v3");
+    world.pass();
+    done(&mut world, Outcome::Promoted);
+    assert_eq!(world.status.run.as_ref().unwrap().remediates, Some(release));
+}
+
+#[test]
+fn the_watch_ends_and_asks_nothing_any_more() {
+    let mut world = adopted();
+    world.spec.watch = "30s".parse().unwrap();
+    world.apply("v2");
+    done(&mut world, Outcome::Promoted);
+    world.settle(1);
+    assert!(!world.pass().measure.is_empty());
+    world.settle(40);
+    assert!(world.pass().measure.is_empty() && world.status.watching.is_none());
+    world.behave("v2", Behaviour { errors: 0.1, ..Behaviour::default() });
+    world.settle(60);
+    assert!(world.reworks.is_empty());
+}
+
+#[test]
+fn a_group_has_one_canary_at_a_time() {
+    let mut world = adopted();
+    world.spec.group = Some("checkout".into());
+    world.group_busy = Some("cart".into());
+    world.apply("v2");
+    world.settle(20);
+    assert_eq!((reason(&world).as_str(), world.has_canary()), ("GroupBusy", false));
+    world.group_busy = None;
+    baking_at(&mut world, 10);
+    world.group_busy = Some("cart".into());
+    done(&mut world, Outcome::Promoted);
+}
+
+#[test]
+fn a_template_that_comes_while_the_workload_rolls_is_tried_on_its_own() {
+    let mut world = adopted();
+    world.apply("v2");
+    until(&mut world, "half rolled", |world| world.pods_of("v2") == 2);
+    world.apply("v3");
+    world.pass();
+    assert_eq!((world.pods_of("v1"), world.pods_of("v2"), world.paused), (2, 2, true));
+    done(&mut world, Outcome::Promoted);
+    assert_eq!((world.pods_of("v1"), world.pods_of("v2"), world.pods_of("v3")), (0, 0, 4), "{}", world.log.join("\n"));
+    assert_eq!(world.status.alongside, None);
+}
+
+#[test]
+fn what_was_asked_is_done_once_whatever_crashes() {
+    use sluice::decide;
+
+    let mut world = adopted();
+    world.apply("v2");
+    baking_at(&mut world, 10);
+    world.ask(Action::Abort);
+    // The intent is committed, and then nothing is written or answered.
+    let decision = decide::decide(&world.snapshot());
+    world.status = decision.status;
+    assert_eq!(world.answer(), None);
+    done(&mut world, Outcome::Aborted);
+    assert_eq!(world.answer(), Some(Honoured));
+    ask(&mut world, Action::Retry, Honoured);
+    baking_at(&mut world, 10);
+    assert_eq!(world.status.run.as_ref().unwrap().outcome, None, "the Abort does not end the next attempt");
+}
+
+#[test]
+fn who_asks_must_be_stamped_and_the_release_be_the_present_one() {
+    let mut world = adopted();
+    world.apply("v2");
+    baking_at(&mut world, 10);
+    world.ask(Action::Abort);
+    world.asked.last_mut().unwrap().0.by = None;
+    world.pass();
+    assert_eq!(world.answer(), Some(Refused));
+    world.ask(Action::Abort);
+    world.asked.last_mut().unwrap().0.release = Some("shop-0-another".into());
+    world.pass();
+    assert_eq!(world.answer(), Some(Refused));
+    assert_eq!(world.status.run.as_ref().unwrap().outcome, None);
+}
