@@ -57,16 +57,16 @@ pub(super) async fn call(client: &Client, target: &Target, write: &Write) -> Res
             caller.merge::<Deployment>(workload, labels_patch(resource_version, labels)).await
         }
         Write::Unlabel { workload, resource_version } => {
-            let labels = json!({(names::ROLLOUT_LABEL): null});
+            let labels = json!({(names::ROLLOUT_LABEL): null, (names::RESTORING_LABEL): null});
             caller.merge::<Deployment>(workload, labels_patch(resource_version, labels)).await
         }
         Write::ProveGate { workload, policies } => caller.prove(workload, policies).await,
         Write::OpenGate { workload, resource_version } => {
-            let patch = json!([
-                {"op": "test", "path": "/metadata/resourceVersion", "value": resource_version},
-                {"op": "replace", "path": "/spec/paused", "value": false},
-            ]);
-            caller.patch::<Deployment>(workload, patch).await
+            let mut patch = labels_patch(resource_version, json!({(names::RESTORING_LABEL): null}));
+            if let Some(fields) = patch.as_object_mut() {
+                fields.insert("spec".to_owned(), json!({"paused": false}));
+            }
+            caller.merge::<Deployment>(workload, patch).await
         }
         Write::CloseGate { workload, resource_version } => {
             let patch = json!([
@@ -80,9 +80,12 @@ pub(super) async fn call(client: &Client, target: &Target, write: &Write) -> Res
             caller.patch::<HorizontalPodAutoscaler>(name, patch.clone()).await
         }
         Write::RestoreTemplate { workload, resource_version, template } => {
+            // A governed Deployment has labels: the path exists.
+            let restoring = format!("/metadata/labels/{}", names::RESTORING_LABEL.replace('/', "~1"));
             let patch = json!([
                 {"op": "test", "path": "/metadata/resourceVersion", "value": resource_version},
                 {"op": "replace", "path": "/spec/template", "value": template},
+                {"op": "add", "path": restoring, "value": "true"},
             ]);
             caller.patch::<Deployment>(workload, patch).await
         }

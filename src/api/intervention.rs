@@ -107,7 +107,7 @@ pub struct InterventionStatus {
     #[serde(default)]
     #[schemars(length(max = 1024))]
     pub message: String,
-    /// When.
+    /// When that was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "super::units::time_schema")]
     pub at: Option<Timestamp>,

@@ -8,6 +8,9 @@ use sha2::{Digest, Sha256};
 
 /// Label on a governed Deployment; its value is the Rollout's name. The admission policies select on it.
 pub const ROLLOUT_LABEL: &str = "sluice.dev/rollout";
+/// Label on a governed Deployment from the write that puts the stable template back until the gate opens. Admission
+/// compares the template of no other write with the proven one.
+pub const RESTORING_LABEL: &str = "sluice.dev/restoring";
 /// Label on everything that Sluice made for a Rollout; its value is the Rollout's name.
 pub const ROLLOUT_NAME_LABEL: &str = "sluice.dev/rollout-name";
 /// Label on what Sluice made for a Rollout; its value is `canary`.

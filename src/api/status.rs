@@ -151,6 +151,10 @@ pub struct Revision {
     pub digest: String,
     /// The ReplicaSet that runs it.
     pub replica_set: String,
+    /// Images of its template, as `name=image`. Admission lets Sluice put back a template with these and no other.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20))]
+    pub images: Vec<String>,
 }
 
 /// Where an attempt stands. Exactly one step at a time; within a step the cluster itself says what is done.

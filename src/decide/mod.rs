@@ -57,6 +57,7 @@ pub fn decide(snapshot: &Snapshot) -> Decision {
         // Before anything is moved there must be a way back.
         draft.plan.push(Write::AddFinalizer);
     } else {
+        rest::publish_images(&mut draft);
         people::honour(&mut draft);
         if snapshot.rollout.spec.disabled {
             leave::disable(&mut draft);

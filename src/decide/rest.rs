@@ -2,7 +2,7 @@
 
 use super::draft::{AnalysisWord, Draft, End, Standing};
 use super::plan::{Severity, Write};
-use super::snapshot::Workload;
+use super::snapshot::{ReplicaSetFacts, Workload};
 use super::time::elapsed;
 use super::{after, kept, leftovers, preflight};
 use crate::api::{
@@ -13,6 +13,8 @@ use crate::api::{
 const PROOF_LASTS: Duration = Duration::from_secs(3600);
 /// When a gate that does not hold is tried again.
 const PROOF_RETRY: Duration = Duration::from_secs(15);
+/// How many images a status may name.
+const IMAGES: usize = 20;
 
 /// Everything that is done while nothing is being released. True when a run has begun.
 pub(super) fn at_rest(d: &mut Draft<'_>) -> bool {
@@ -114,7 +116,7 @@ fn stable(d: &mut Draft<'_>, workload: &Workload) -> Option<Revision> {
         None
     };
     if let Some(set) = found {
-        let stable = Revision { digest: set.digest.clone(), replica_set: set.name.clone() };
+        let stable = revision(set);
         d.status.stable = Some(stable.clone());
         d.notify(
             Severity::Normal,
@@ -156,6 +158,21 @@ fn stable(d: &mut Draft<'_>, workload: &Workload) -> Option<Revision> {
         );
     }
     None
+}
+
+/// The version that a ReplicaSet runs.
+pub(super) fn revision(set: &ReplicaSetFacts) -> Revision {
+    let images = set.images.iter().take(IMAGES).cloned().collect();
+    Revision { digest: set.digest.clone(), replica_set: set.name.clone(), images }
+}
+
+/// Without its images the stable template could not be put back: a status that was written before there were any gets
+/// them from the ReplicaSet, also in the middle of an attempt.
+pub(super) fn publish_images(d: &mut Draft<'_>) {
+    let Some(stable) = d.status.stable.as_mut().filter(|stable| stable.images.is_empty()) else { return };
+    if let Some(set) = d.s.replica_sets.iter().find(|set| set.digest == stable.digest) {
+        stable.images = revision(set).images;
+    }
 }
 
 /// Has the gate proven when that is due; says whether it holds.
@@ -313,7 +330,7 @@ fn begin(d: &mut Draft<'_>, workload: &Workload, stable: &Revision, remediates: 
         number,
         revision: workload.digest.clone(),
         from_revision: stable.digest.clone(),
-        images: workload.images.iter().take(20).cloned().collect(),
+        images: workload.images.iter().take(IMAGES).cloned().collect(),
         remediates,
         step: Step::Preflight,
         step_at: d.s.now,
@@ -368,7 +385,7 @@ fn rolled_past(d: &mut Draft<'_>, workload: &Workload) -> bool {
     }
     let new_set = d.s.replica_sets.iter().find(|set| set.digest == workload.digest);
     if let (true, Some(set)) = (workload.complete(), new_set) {
-        d.status.stable = Some(Revision { digest: set.digest.clone(), replica_set: set.name.clone() });
+        d.status.stable = Some(revision(set));
         d.status.alongside = None;
         d.status.let_through = None;
         d.progress(Phase::Adopting, "Bypassed", format!("{message}; it serves everybody and is taken as stable"));

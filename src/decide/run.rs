@@ -10,9 +10,9 @@ use super::time::{elapsed, human, left};
 use super::verdict::{self, Assessment};
 use super::weights::{self, RouteState};
 use super::words::grouped;
-use super::{canary, permission, pods, preflight, proof, scaler};
+use super::{canary, permission, pods, preflight, proof, rest, scaler};
 use crate::api::{
-    Conflicts, Duration, Outcome, Phase, Revision, Run, SignalState, Step, Tally, VerdictWord, Wave, WaveState, names,
+    Conflicts, Duration, Outcome, Phase, Run, SignalState, Step, Tally, VerdictWord, Wave, WaveState, names,
 };
 
 /// How often others may change a governed rule within `CONFLICT_WINDOW` before the wave is held.
@@ -544,8 +544,7 @@ fn promoted(d: &mut Draft<'_>, set: &ReplicaSetFacts) {
     let Some(run) = d.active().cloned() else { return };
     let s = d.s;
     let requests = grouped(run.traffic.run.canary_requests);
-    d.status.stable =
-        Some(Revision { digest: run.revision.clone(), replica_set: set.name.clone() });
+    d.status.stable = Some(rest::revision(set));
     d.status.alongside = None;
     if let Some(run) = d.status.run.as_mut() {
         run.times.promoted_at = Some(s.now);

@@ -154,6 +154,8 @@ pub struct ReplicaSetFacts {
     pub present: u32,
     /// Digest of its pod template.
     pub digest: String,
+    /// Images of its pod template, as `name=image`.
+    pub images: Vec<String>,
     /// Wanted replicas.
     pub replicas: u32,
     /// Available replicas.

@@ -54,6 +54,7 @@ pub(super) fn replica_set(view: &ReplicaSetView) -> ReplicaSetFacts {
         created_at: view.creation_timestamp().map_or(0, |time| time.0.as_second()),
         present: view.status.replicas,
         digest: view.spec.template.digest.clone(),
+        images: view.spec.template.images.clone(),
         replicas: view.spec.replicas,
         available: view.status.available_replicas,
     }

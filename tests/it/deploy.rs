@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use serde_json::Value;
-use sluice::api::names;
+use sluice::api::{Action, names};
 
 fn documents(file: &str) -> Vec<Value> {
     let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap();
@@ -29,17 +29,132 @@ fn the_gate_selects_the_label_that_the_operator_sets() {
     }
 }
 
+const POLICIES: [&str; 3] = ["deploy/policies.yaml", "deploy/interventions.yaml", "deploy/limits.yaml"];
+
+/// The operator's name for the API server.
+fn operator() -> String {
+    let account = documents("deploy/rbac.yaml").into_iter().find(|one| one["kind"] == "ServiceAccount").unwrap();
+    let part = |name: &str| account["metadata"][name].as_str().unwrap().to_owned();
+    format!("system:serviceaccount:{}:{}", part("namespace"), part("name"))
+}
+
+/// Every condition, variable, validation and mutation of a policy.
+fn expressions(policy: &Value) -> String {
+    let spec = policy["spec"].as_object().unwrap();
+    let of = ["matchConditions", "variables", "validations", "mutations"].iter().filter_map(|part| spec.get(*part));
+    of.map(Value::to_string).collect()
+}
+
+#[test]
+fn every_policy_is_bound_and_fails_closed() {
+    for file in POLICIES {
+        let all = documents(file);
+        let policies: Vec<&Value> =
+            all.iter().filter(|one| one["kind"].as_str().unwrap().ends_with("Policy")).collect();
+        assert_eq!(policies.len() * 2, all.len(), "{file}: one binding for each policy, and nothing else");
+        for policy in policies {
+            let name = policy["metadata"]["name"].as_str().unwrap();
+            assert!(name.starts_with("sluice-") && policy["metadata"]["labels"]["app.kubernetes.io/name"] == "sluice");
+            assert_eq!(policy["spec"]["failurePolicy"], "Fail", "{name}");
+            let kind = format!("{}Binding", policy["kind"].as_str().unwrap());
+            let binding = all.iter().find(|one| one["kind"] == kind && one["spec"]["policyName"] == name);
+            let binding = binding.unwrap_or_else(|| panic!("{name} has no binding"));
+            if kind == "ValidatingAdmissionPolicyBinding" {
+                assert_eq!(binding["spec"]["validationActions"], serde_json::json!(["Deny"]), "{name}");
+            }
+            assert_eq!(policy["spec"]["paramKind"].is_null(), binding["spec"]["paramRef"].is_null(), "{name}");
+        }
+    }
+}
+
 #[test]
 fn the_policies_know_the_operator_and_the_way_out() {
-    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/policies.yaml")).unwrap();
-    let account = documents("deploy/rbac.yaml").into_iter().find(|one| one["kind"] == "ServiceAccount").unwrap();
-    let user = format!(
-        "system:serviceaccount:{}:{}",
-        account["metadata"]["namespace"].as_str().unwrap(),
-        account["metadata"]["name"].as_str().unwrap()
-    );
-    assert!(text.contains(&user), "{user} is not the one that may open the gate");
-    assert!(text.contains(names::BREAK_GLASS_ANNOTATION));
+    let user = operator();
+    let mut named = 0;
+    for file in POLICIES {
+        let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap();
+        // No other account has a part in it, and none is left behind when the operator moves.
+        assert_eq!(
+            text.matches("system:serviceaccount:").count(),
+            text.matches(&format!("'{user}'")).count(),
+            "{file}"
+        );
+        named += text.matches(&user).count();
+    }
+    assert!(named > 0, "{user} is not named");
+    let policies = documents("deploy/policies.yaml");
+    let guard = policies.iter().find(|one| one["metadata"]["name"] == "sluice-guard").unwrap();
+    let text = expressions(guard);
+    assert!(text.contains(names::BREAK_GLASS_ANNOTATION) && text.contains("check('breakglass')"), "{text}");
+    assert!(text.contains(&format!("request.userInfo.username != '{user}'")), "{text}");
+}
+
+#[test]
+fn every_limit_is_the_operators_and_nobody_elses() {
+    let limits = documents("deploy/limits.yaml");
+    let only = serde_json::json!({"name": "the-operator",
+        "expression": format!("request.userInfo.username == '{}'", operator())});
+    for policy in limits.iter().filter(|one| one["kind"] == "ValidatingAdmissionPolicy") {
+        assert_eq!(policy["spec"]["matchConditions"][0], only, "{}", policy["metadata"]["name"]);
+    }
+    let templates = limits.iter().find(|one| one["metadata"]["name"] == "sluice-limit-templates").unwrap();
+    let selector = &templates["spec"]["matchConstraints"]["objectSelector"]["matchExpressions"][0];
+    assert_eq!(selector["key"], names::RESTORING_LABEL);
+}
+
+/// Which fields may be written is limited for every foreign kind that the operator may patch, update or delete.
+#[test]
+fn every_foreign_kind_that_the_operator_writes_has_a_limit() {
+    let list = |value: &Value| -> Vec<String> {
+        value.as_array().unwrap().iter().map(|one| one.as_str().unwrap().to_owned()).collect()
+    };
+    let limits = documents("deploy/limits.yaml");
+    let limited: Vec<String> = limits
+        .iter()
+        .filter_map(|one| one["spec"]["matchConstraints"]["resourceRules"].as_array())
+        .flatten()
+        .flat_map(|rule| list(&rule["resources"]))
+        .collect();
+    let role = documents("deploy/rbac.yaml").into_iter().find(|one| one["kind"] == "ClusterRole").unwrap();
+    for rule in role["rules"].as_array().unwrap() {
+        let writes = list(&rule["verbs"]).iter().any(|verb| ["patch", "update", "delete"].contains(&verb.as_str()));
+        if writes && rule["apiGroups"][0] != "sluice.dev" {
+            for resource in list(&rule["resources"]) {
+                assert!(limited.contains(&resource), "nothing says which {resource} the operator may write");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_action_has_one_role_that_hands_it_out() {
+    let roles = documents("deploy/roles.yaml");
+    let interventions = documents("deploy/interventions.yaml");
+    let rights = interventions.iter().find(|one| one["metadata"]["name"] == "sluice-intervention-rights").unwrap();
+    let text = expressions(rights);
+    assert!(text.contains("object.spec.action.lowerAscii()") && text.contains("check(variables.verb)"), "{text}");
+    let with_built_in = |role: &Value, built_in: &str| {
+        role["metadata"]["labels"][format!("rbac.authorization.k8s.io/aggregate-to-{built_in}")] == "true"
+    };
+    for action in Action::ALL {
+        let verb = action.name().to_lowercase();
+        let holders: Vec<&Value> = roles
+            .iter()
+            .filter(|role| {
+                let mut rules = role["rules"].as_array().unwrap().iter();
+                rules.any(|rule| {
+                    rule["resources"] == serde_json::json!(["rollouts"])
+                        && rule["verbs"].as_array().unwrap().iter().any(|one| *one == *verb)
+                })
+            })
+            .collect();
+        assert_eq!(holders.len(), 1, "{verb}");
+        // What lets a version pass the evidence is not given with the right to edit a Deployment.
+        let passes = matches!(action, Action::Approve | Action::Promote | Action::BreakGlass);
+        assert_eq!(with_built_in(holders[0], "edit"), !passes, "{verb}");
+        assert!(!with_built_in(holders[0], "view"), "{verb}");
+        assert!(text.contains(holders[0]["metadata"]["name"].as_str().unwrap()), "{verb}: the denial names no role");
+    }
 }
 
 #[test]

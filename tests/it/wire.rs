@@ -104,12 +104,24 @@ async fn a_failed_test_is_a_conflict_and_not_an_error() {
 async fn the_gate_opens_only_for_the_version_that_was_judged() {
     let write = Write::OpenGate { workload: "shop".into(), resource_version: "42".into() };
     let (_, sent) = act_on(write, 200, deployment()).await;
-    assert_eq!(sent.path, "/apis/apps/v1/namespaces/demo/deployments/shop?");
+    assert_eq!(sent.path, "/apis/apps/v1/namespaces/demo/deployments/shop?&fieldManager=sluice");
+    assert_eq!(sent.content_type, "application/merge-patch+json");
+    let metadata = json!({"resourceVersion": "42", "labels": {"sluice.dev/restoring": null}});
+    assert_eq!(sent.body, json!({"metadata": metadata, "spec": {"paused": false}}));
+}
+
+#[tokio::test]
+async fn a_template_is_put_back_in_a_marked_write() {
+    let template = json!({"spec": {"containers": []}});
+    let (workload, resource_version) = ("shop".into(), "42".into());
+    let write = Write::RestoreTemplate { workload, resource_version, template: template.clone() };
+    let (_, sent) = act_on(write, 200, deployment()).await;
     assert_eq!(
         sent.body,
         json!([
             {"op": "test", "path": "/metadata/resourceVersion", "value": "42"},
-            {"op": "replace", "path": "/spec/paused", "value": false},
+            {"op": "replace", "path": "/spec/template", "value": template},
+            {"op": "add", "path": "/metadata/labels/sluice.dev~1restoring", "value": "true"},
         ])
     );
 }

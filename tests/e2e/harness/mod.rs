@@ -9,6 +9,7 @@ pub mod audit;
 pub mod gateway;
 pub mod look;
 pub mod operator;
+pub mod person;
 pub mod prometheus;
 pub mod record;
 pub mod second;

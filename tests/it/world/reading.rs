@@ -58,6 +58,7 @@ impl World {
                     created_at: self.made.iter().position(|made| made == digest).unwrap() as i64,
                     present: *count,
                     digest: digest.clone(),
+                    images: vec!["shop=local/shop".into()],
                     replicas: *count,
                     available: *count,
                 })
