@@ -12,9 +12,9 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::{CALL_TIMEOUT, Error};
-use crate::api::{Rollout, names};
+use crate::api::{Rollout, RouteKind, names};
 use crate::decide::Write;
-use crate::watch::views::HttpRouteView;
+use crate::watch::routes::{GrpcRouteView, HttpRouteView};
 
 /// The field manager of everything that is written.
 pub(crate) const MANAGER: &str = "sluice";
@@ -100,7 +100,12 @@ pub(super) async fn call(client: &Client, target: &Target, write: &Write) -> Res
         Write::DeleteCanary { name, uid } => caller.delete::<Deployment>(name, uid).await,
         Write::CreateService { body } => caller.create::<Service>(body).await,
         Write::DeleteService { name, uid } => caller.delete::<Service>(name, uid).await,
-        Write::PatchRoute { name, weight: _, patch } => caller.patch::<HttpRouteView>(name, patch.clone()).await,
+        Write::PatchRoute { kind: RouteKind::HTTPRoute, name, weight: _, patch } => {
+            caller.patch::<HttpRouteView>(name, patch.clone()).await
+        }
+        Write::PatchRoute { kind: RouteKind::GRPCRoute, name, weight: _, patch } => {
+            caller.patch::<GrpcRouteView>(name, patch.clone()).await
+        }
     }
 }
 

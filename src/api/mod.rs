@@ -14,6 +14,7 @@ mod provider;
 mod release;
 mod rework;
 mod rollout;
+mod schedule;
 mod signals;
 mod source;
 mod status;
@@ -33,6 +34,7 @@ pub use rollout::{
     Analysis, Approval, GateMode, OnRollback, Owner, Promotion, ProviderRef, Rollout, RolloutSpec, RouteKind, RouteRef,
     TargetKind, TargetRef, Traffic, Wave, WaveEvidence,
 };
+pub use schedule::{Day, Freeze, Schedule, Window};
 pub use signals::{BurnRate, BurnWindow, ErrorRatio, Latency, Query, Restarts, Signal};
 pub use source::{OwnCounters, Source};
 pub use status::{

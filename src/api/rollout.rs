@@ -6,6 +6,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::schedule::Schedule;
 use super::signals::Signal;
 use super::status::RolloutStatus;
 use super::units::{Duration, Number, Percent};
@@ -90,6 +91,9 @@ pub struct RolloutSpec {
     pub waves: Vec<Wave>,
     /// What the canary is judged on.
     pub analysis: Analysis,
+    /// When a wave, and the promotion, may begin. A wave that runs is finished, and taking a version back never waits. Default: at any time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<Schedule>,
     /// How long the canary's pods may take to become available, the gateway to accept a change, and the promotion to finish, each. After it the attempt is taken back.
     #[serde(default = "default_progress_deadline")]
     pub progress_deadline: Duration,
@@ -240,9 +244,9 @@ pub struct Traffic {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
     pub canary_service: Option<String>,
-    /// The routes whose weights are set. Each must have exactly one rule with the stable Service among its backends.
+    /// The routes whose weights are set. Each must have one rule with the stable Service among its backends; where several rules have it, `rule` names the one that is governed.
     #[schemars(length(min = 1, max = 4))]
-    #[x_kube(validation = Rule::new("self.all(r, self.exists_one(s, s.name == r.name))").message("traffic.routes: each route may be named once"))]
+    #[x_kube(validation = Rule::new("self.all(r, self.exists_one(s, s.kind == r.kind && s.name == r.name))").message("traffic.routes: each route may be named once"))]
     pub routes: Vec<RouteRef>,
     /// How long the canary's pods are kept after the gateway accepted a route without them. Use at least the data plane's own delay.
     #[serde(default = "default_drain")]
@@ -254,23 +258,45 @@ const fn default_drain() -> Duration {
 }
 
 /// The kinds of route whose weights can be set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize, JsonSchema)]
 pub enum RouteKind {
     /// `gateway.networking.k8s.io/v1` HTTPRoute.
     #[default]
     HTTPRoute,
+    /// `gateway.networking.k8s.io/v1` GRPCRoute.
+    GRPCRoute,
+}
+
+impl RouteKind {
+    /// The kind as the API server spells it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::HTTPRoute => "HTTPRoute",
+            Self::GRPCRoute => "GRPCRoute",
+        }
+    }
+}
+
+impl std::fmt::Display for RouteKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.word())
+    }
 }
 
 /// A route in the Rollout's own namespace.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RouteRef {
-    /// Kind of the route: HTTPRoute.
+    /// Kind of the route: HTTPRoute or GRPCRoute.
     #[serde(default)]
     pub kind: RouteKind,
     /// Name of the route.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
+    /// Name of the rule that is governed (`spec.rules[].name` of the route); it must have the stable Service among its backends. Without it exactly one rule of the route may have it. Takes effect with the next attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub rule: Option<String>,
 }
 
 /// One step on the way to full traffic.

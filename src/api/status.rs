@@ -10,6 +10,7 @@ use super::conditions::Condition;
 use super::evidence::{KeptEvidence, SignalState, TrafficState, WaveForecast};
 use super::governance::{Answered, Conflicts, Hold, Intervened, LetThrough, ScalerBackup, Watching};
 use super::release::{Outcome, Times, Trigger};
+use super::rollout::RouteKind;
 
 /// The observed state of a Rollout.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -293,9 +294,15 @@ pub struct WaveState {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RouteBackup {
+    /// Kind of the route.
+    #[serde(default)]
+    pub kind: RouteKind,
     /// Name of the route.
     pub route: String,
-    /// Weight of each backend of the rule, in order.
+    /// Name of the governed rule, if it was chosen by its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+    /// Weight of each backend of the rule, in order. A canary that was listed already is among them, with weight 0.
     #[schemars(length(max = 16))]
     pub backends: Vec<BackendWeight>,
 }

@@ -22,8 +22,8 @@ pub fn check(snapshot: &Snapshot, decision: &Decision) -> Result<(), String> {
     }
     for write in &decision.plan {
         match write {
-            Write::PatchRoute { name, weight: Some(weight), .. } if *weight > approved => {
-                return Err(format!("HTTPRoute {name} would get {weight}%, approved are {approved}%"));
+            Write::PatchRoute { kind, name, weight: Some(weight), .. } if *weight > approved => {
+                return Err(format!("{kind} {name} would get {weight}%, approved are {approved}%"));
             }
             Write::OpenGate { workload, .. } => {
                 let template = snapshot.workload.as_ref().map(|workload| workload.digest.as_str());

@@ -116,14 +116,15 @@ fn weight_zero(d: &mut Draft<'_>, run: &Run) -> bool {
     let mut settled = d.s.live;
     for backup in &run.routes {
         // A route that is gone sends nothing to anyone.
-        let Some(route) = d.route(&backup.route) else { continue };
+        let Some(route) = d.route(backup.kind, &backup.route) else { continue };
         if let RouteState::Needs(patch) = weights::towards(route, backup, &traffic.stable_service, &canary, Some(0)) {
-            let name = route.name.clone();
+            let (kind, name) = (route.kind, route.name.clone());
             // Where other backends were changed meanwhile, all that is done is to take ours out.
-            if run.times.weight_zero_at.is_none() || weights::present_share(route, &traffic.stable_service, &canary) > 0
+            if run.times.weight_zero_at.is_none()
+                || weights::present_share(route, backup, &traffic.stable_service, &canary) > 0
             {
                 settled = false;
-                d.plan.push(Write::PatchRoute { name, weight: Some(0), patch });
+                d.plan.push(Write::PatchRoute { kind, name, weight: Some(0), patch });
             }
         }
     }
@@ -179,11 +180,11 @@ fn restore(d: &mut Draft<'_>) -> Option<jiff::Timestamp> {
     let canary = traffic.canary_service_name();
     let mut settled = d.s.live;
     for backup in &run.routes {
-        let Some(route) = d.route(&backup.route) else { continue };
+        let Some(route) = d.route(backup.kind, &backup.route) else { continue };
         match weights::towards(route, backup, &traffic.stable_service, &canary, None) {
             RouteState::Needs(patch) => {
                 settled = false;
-                d.plan.push(Write::PatchRoute { name: route.name.clone(), weight: None, patch });
+                d.plan.push(Write::PatchRoute { kind: route.kind, name: route.name.clone(), weight: None, patch });
             }
             RouteState::Settled => {
                 // A gateway that does not answer any more must not keep the canary alive for ever.

@@ -7,7 +7,7 @@ use super::plan::{Notice, Record, Severity, Write};
 use super::snapshot::{RouteFacts, Snapshot, Workload};
 use super::time::left;
 use crate::api::{
-    Duration, LastRollback, Outcome, Phase, RolloutStatus, Run, Step, TimelineEntry, Trigger, VerdictWord,
+    Duration, LastRollback, Outcome, Phase, RolloutStatus, RouteKind, Run, Step, TimelineEntry, Trigger, VerdictWord,
 };
 
 /// How a Rollout stands, for conditions.
@@ -214,8 +214,8 @@ impl<'a> Draft<'a> {
     }
 
     /// A named route, if it exists.
-    pub(super) fn route(&self, name: &str) -> Option<&'a RouteFacts> {
-        self.s.routes.iter().find(|route| route.name == name)
+    pub(super) fn route(&self, kind: RouteKind, name: &str) -> Option<&'a RouteFacts> {
+        self.s.routes.iter().find(|route| route.kind == kind && route.name == name)
     }
 
     /// The step has lasted longer than the progress deadline.

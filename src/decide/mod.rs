@@ -8,6 +8,7 @@
 //! are written; `report` says it to people; `check` looks the result over.
 
 mod after;
+mod calendar;
 mod canary;
 mod check;
 mod closing;

@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::measure::Measurement;
-use crate::api::{Duration, Escaped, InterventionStatus, ReleaseSpec, ReleaseStatus, ReworkEventSpec, RolloutStatus};
+use crate::api::{Duration, Escaped, InterventionStatus, ReleaseSpec, ReleaseStatus, ReworkEventSpec, RolloutStatus, RouteKind};
 
 /// Everything that one pass decided.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -130,9 +130,11 @@ pub enum Write {
     },
     /// Change the weights of one rule of a route.
     PatchRoute {
+        /// Its kind.
+        kind: RouteKind,
         /// Its name.
         name: String,
-        /// Weight of the canary after the write, in percent; `None` when its backend is taken out.
+        /// Weight of the canary after the write, in percent; `None` when the rule is put back as it was.
         weight: Option<u8>,
         /// The JSON patch (RFC 6902), with its guards.
         patch: Value,

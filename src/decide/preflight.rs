@@ -3,6 +3,7 @@
 //! An ordered chain of checks; each is pure and answers with a reason and a sentence that names the object and the
 //! next step. The first refusal counts.
 
+use super::calendar;
 use super::canary;
 use super::queries::{self, Stand};
 use super::snapshot::{Snapshot, Workload};
@@ -55,6 +56,9 @@ pub(super) fn references(s: &Snapshot) -> Result<(), Refusal> {
             })?;
         }
     }
+    if let Some(problem) = spec.schedule.as_ref().and_then(calendar::problem) {
+        return Err(refuse("InvalidSpec", problem));
+    }
     if s.stable_service.is_none() {
         let service = &spec.traffic.stable_service;
         return Err(refuse(
@@ -63,11 +67,16 @@ pub(super) fn references(s: &Snapshot) -> Result<(), Refusal> {
         ));
     }
     for named in &spec.traffic.routes {
-        if !s.routes.iter().any(|route| route.name == named.name) {
-            return Err(refuse(
-                "RouteMissing",
-                format!("spec.traffic.routes: HTTPRoute {} does not exist in namespace {namespace}", named.name),
-            ));
+        if !s.routes.iter().any(|route| route.kind == named.kind && route.name == named.name) {
+            let (kind, name) = (named.kind, &named.name);
+            let why = if s.unserved.contains(&kind) {
+                format!(
+                    "{kind} {name} cannot exist: this cluster does not serve {kind} (gateway.networking.k8s.io/v1); install that CRD of the Gateway API"
+                )
+            } else {
+                format!("{kind} {name} does not exist in namespace {namespace}")
+            };
+            return Err(refuse("RouteMissing", format!("spec.traffic.routes: {why}")));
         }
     }
     if s.provider.is_none() {
@@ -133,12 +142,16 @@ pub(super) fn routes(s: &Snapshot) -> Result<Vec<RouteBackup>, Refusal> {
     let canary = traffic.canary_service_name();
     let mut backups = Vec::new();
     for named in &traffic.routes {
-        let Some(route) = s.routes.iter().find(|route| route.name == named.name) else {
+        let Some(route) = s.routes.iter().find(|route| route.kind == named.kind && route.name == named.name) else {
             continue;
         };
-        let backup =
-            weights::backup(route, &traffic.stable_service, &canary).map_err(|why| refuse("RouteUnsuitable", why))?;
-        weights::accepted(route).map_err(|why| wait("RouteNotAccepted", why))?;
+        let backup = weights::backup(route, named.rule.as_deref(), &traffic.stable_service, &canary)
+            .map_err(|why| refuse("RouteUnsuitable", why))?;
+        // Between two attempts a canary that the route lists already has no Service.
+        let awaits_canary = weights::lists(&backup, &canary) && s.canary_service.is_none();
+        if !(awaits_canary && weights::accepted_but_for_a_backend(route)) {
+            weights::accepted(route).map_err(|why| wait("RouteNotAccepted", why))?;
+        }
         backups.push(backup);
     }
     Ok(backups)

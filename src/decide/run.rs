@@ -5,7 +5,7 @@
 
 use super::draft::{Draft, End};
 use super::plan::{Severity, Write};
-use super::snapshot::{ReplicaSetFacts, Workload};
+use super::snapshot::{ReplicaSetFacts, RouteFacts, Workload};
 use super::time::{elapsed, human, left};
 use super::verdict::{self, Assessment};
 use super::weights::{self, RouteState};
@@ -309,15 +309,16 @@ fn keep_weights(d: &mut Draft<'_>, run: &Run) -> Result<bool, String> {
     let canary = traffic.canary_service_name();
     let mut settled = true;
     for backup in &run.routes {
-        let Some(route) = d.route(&backup.route) else {
-            return Err(format!("HTTPRoute {} is gone", backup.route));
+        let Some(route) = d.route(backup.kind, &backup.route) else {
+            return Err(format!("{} {} is gone", backup.kind, backup.route));
         };
         match weights::towards(route, backup, &traffic.stable_service, &canary, Some(run.weight)) {
             RouteState::Settled => {}
             RouteState::Needs(patch) => {
                 settled = false;
-                fought(d, run, &route.name, &route.resource_version)?;
-                d.plan.push(Write::PatchRoute { name: route.name.clone(), weight: Some(run.weight), patch });
+                fought(d, run, route)?;
+                let (kind, name) = (route.kind, route.name.clone());
+                d.plan.push(Write::PatchRoute { kind, name, weight: Some(run.weight), patch });
             }
             RouteState::Conflict(why) => return Err(why),
         }
@@ -327,8 +328,9 @@ fn keep_weights(d: &mut Draft<'_>, run: &Run) -> Result<bool, String> {
 
 /// Counts a weight that was in force and has to be set again, because someone else wrote the route. After
 /// `MOST_CONFLICTS` within `CONFLICT_WINDOW` the route is left as they want it: their weights lead to stable.
-fn fought(d: &mut Draft<'_>, run: &Run, route: &str, version: &str) -> Result<(), String> {
-    let now = d.s.now;
+fn fought(d: &mut Draft<'_>, run: &Run, route: &RouteFacts) -> Result<(), String> {
+    let (now, version) = (d.s.now, &route.resource_version);
+    let route = format!("{:?} {}", route.kind, route.name);
     if run.step == Step::Starting || run.wave.as_ref().is_none_or(|wave| wave.accepted_at.is_none()) {
         return Ok(());
     }
@@ -339,13 +341,13 @@ fn fought(d: &mut Draft<'_>, run: &Run, route: &str, version: &str) -> Result<()
         if conflicts.count >= MOST_CONFLICTS {
             d.passed(conflicts.since, CONFLICT_WINDOW);
             return Err(format!(
-                "others changed HTTPRoute {route} {} times in {CONFLICT_WINDOW}; it is left alone until {CONFLICT_WINDOW} after the first time, or Resume. Let them ignore the weights of this rule (docs/gitops.md)",
+                "others changed {route} {} times in {CONFLICT_WINDOW}; it is left alone until {CONFLICT_WINDOW} after the first time, or Resume. Let them ignore the weights of this rule (docs/gitops.md)",
                 conflicts.count.saturating_add(1)
             ));
         }
         conflicts.count = conflicts.count.saturating_add(1);
         conflicts.last = last;
-        let note = format!("someone else changed HTTPRoute {route}; the weight of {}% is set again", run.weight);
+        let note = format!("someone else changed {route}; the weight of {}% is set again", run.weight);
         let key = format!("{}.reasserted.{version}", run.release);
         d.notify(Severity::Warning, key, "TrafficReasserted", "Shift", note);
         if let Some(run) = d.status.run.as_mut() {
@@ -362,7 +364,8 @@ fn shift(d: &mut Draft<'_>) {
     };
     let title = wave_title(d, &run);
     let settled = keep_weights(d, &run);
-    let accepted = run.routes.iter().filter_map(|backup| d.route(&backup.route)).try_for_each(weights::accepted);
+    let accepted =
+        run.routes.iter().filter_map(|backup| d.route(backup.kind, &backup.route)).try_for_each(weights::accepted);
     let awaited = match (&settled, &accepted) {
         (Err(why), _) => Some(("TrafficConflict", why.clone())),
         (Ok(false), _) => Some(("SettingWeight", format!("setting the weight of {} route(s)", run.routes.len()))),

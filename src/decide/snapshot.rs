@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::measure::{Provider, Reading};
-use crate::api::{Action, RolloutSpec, RolloutStatus};
+use crate::api::{Action, RolloutSpec, RolloutStatus, RouteKind};
 
 /// The world of one Rollout at one moment.
 #[derive(Debug, Clone, Serialize)]
@@ -28,6 +28,8 @@ pub struct Snapshot {
     pub canary_service: Option<ServiceFacts>,
     /// Those of the named routes that exist.
     pub routes: Vec<RouteFacts>,
+    /// Kinds of route that this cluster does not serve.
+    pub unserved: Vec<RouteKind>,
     /// Routes, canary and canary Service were read from the API server in this pass, not from a cache that may lag
     /// behind our own writes. Only then may their absence count as done.
     pub live: bool,
@@ -180,6 +182,8 @@ pub struct ServiceFacts {
 /// A route.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RouteFacts {
+    /// Its kind.
+    pub kind: RouteKind,
     /// Its name.
     pub name: String,
     /// Its resourceVersion; every write to it is tied to this.
@@ -195,6 +199,8 @@ pub struct RouteFacts {
 /// A rule of a route.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RuleFacts {
+    /// Its name, if it has one.
+    pub name: Option<String>,
     /// Its backends, in order.
     pub backends: Vec<BackendFacts>,
 }
@@ -219,6 +225,8 @@ pub struct ParentFacts {
     pub controller: String,
     /// Accepted, with every reference resolved.
     pub accepted: bool,
+    /// All that it objects to is a backend that does not exist.
+    pub backend_missing: bool,
     /// Why not.
     pub message: String,
     /// The generation it speaks of.

@@ -9,9 +9,8 @@ use crate::decide::snapshot::{
     BackendFacts, CanaryFacts, InterventionFacts, ParentFacts, PodFacts, ReplicaSetFacts, RouteFacts, RuleFacts,
     ScalerFacts, ServiceFacts, Workload,
 };
-use crate::watch::views::{
-    DeploymentView, EndpointSliceView, HttpRouteView, PodView, ReplicaSetView, RouteParentView, ScalerView, ServiceView,
-};
+use crate::watch::routes::{RouteParentView, RouteView, Sort};
+use crate::watch::views::{DeploymentView, EndpointSliceView, PodView, ReplicaSetView, ScalerView, ServiceView};
 
 /// Whether an object of a canary belongs to this Rollout.
 pub(super) fn belongs<K: Resource>(object: &K, rollout: &str, namespace: &str) -> bool {
@@ -125,9 +124,10 @@ pub(super) fn ready(view: &EndpointSliceView) -> u32 {
     u32::try_from(ready).unwrap_or(u32::MAX)
 }
 
-pub(super) fn route(view: &HttpRouteView) -> RouteFacts {
+pub(super) fn route<S: Sort>(view: &RouteView<S>) -> RouteFacts {
     let namespace = view.namespace().unwrap_or_default();
     RouteFacts {
+        kind: S::KIND,
         name: view.name_any(),
         resource_version: view.resource_version().unwrap_or_default(),
         generation: view.meta().generation.unwrap_or_default(),
@@ -137,7 +137,10 @@ pub(super) fn route(view: &HttpRouteView) -> RouteFacts {
             .iter()
             .map(|rule| {
                 let backends = rule.get("backendRefs").and_then(Value::as_array);
-                RuleFacts { backends: backends.into_iter().flatten().map(|raw| backend(raw, &namespace)).collect() }
+                RuleFacts {
+                    name: rule.get("name").and_then(Value::as_str).map(str::to_owned),
+                    backends: backends.into_iter().flatten().map(|raw| backend(raw, &namespace)).collect(),
+                }
             })
             .collect(),
         parents: view.status.parents.iter().map(parent).collect(),
@@ -195,6 +198,7 @@ fn parent(view: &RouteParentView) -> ParentFacts {
     ParentFacts {
         controller: view.controller_name.clone(),
         accepted: accepted.is_some() && resolved.is_some() && bad.is_none(),
+        backend_missing: bad.is_some_and(|condition| condition.reason == "BackendNotFound"),
         message: bad.map_or_else(|| "it has not said so yet".to_owned(), |c| format!("{}: {}", c.reason, c.message)),
         observed_generation: [accepted, resolved]
             .into_iter()

@@ -18,11 +18,11 @@ use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::api::{Intervention, OnRollback, Outcome, Revision, Rollout, RolloutSpec, Run, Step, names};
+use crate::api::{Intervention, OnRollback, Outcome, Revision, Rollout, RolloutSpec, RouteKind, Run, Step, names};
 use crate::clock;
 use crate::decide::measure::Reading;
 use crate::decide::snapshot::{
-    GateProof, InterventionFacts, PodFacts, ReleaseFacts, ReplicaSetFacts, RolloutFacts, Snapshot,
+    GateProof, InterventionFacts, PodFacts, ReleaseFacts, ReplicaSetFacts, RolloutFacts, RouteFacts, Snapshot,
 };
 use crate::watch::Stores;
 use crate::watch::policies::{Policy, look_over};
@@ -98,11 +98,10 @@ pub async fn observe(
     let workload_uid = workload.as_ref().and_then(|workload| workload.uid()).unwrap_or_default();
     let mut routes = Vec::new();
     // A route that was taken out of the spec in mid-run must be put back all the same.
-    let governed = run.iter().flat_map(|run| &run.routes).map(|backup| &backup.route);
-    let wanted: BTreeSet<&String> = spec.traffic.routes.iter().map(|named| &named.name).chain(governed).collect();
-    for wanted in wanted {
-        let route = reader.get(wanted, stores.routes.get(&local(wanted, &namespace))).await?;
-        routes.extend(route.as_ref().map(facts::route));
+    let governed = run.iter().flat_map(|run| &run.routes).map(|backup| (backup.kind, &backup.route));
+    let named = spec.traffic.routes.iter().map(|named| (named.kind, &named.name));
+    for (kind, name) in named.chain(governed).collect::<BTreeSet<_>>() {
+        routes.extend(reader.route(stores, kind, name).await?);
     }
     let canary = reader.get(&canary_name, stores.deployments.get(&local(&canary_name, &namespace))).await?;
     let canary_service =
@@ -154,6 +153,10 @@ pub async fn observe(
         stable_service: stable_service.as_ref().map(|service| facts::service(service, &uid)),
         canary_service: canary_service.as_ref().map(|service| facts::service(service, &uid)),
         routes,
+        unserved: [RouteKind::HTTPRoute, RouteKind::GRPCRoute]
+            .into_iter()
+            .filter(|kind| !stores.freshness.serves(kind.word()))
+            .collect(),
         live,
         canary: canary.as_ref().map(|canary| facts::canary(canary, &uid)),
         canary_pods: pods.map(|pod| facts::pod(pod)).collect(),
@@ -265,6 +268,20 @@ impl Reader<'_> {
         }
         let what = format!("{} {name}", K::kind(&()));
         within(what, Api::<K>::namespaced(self.client.clone(), self.namespace).get_opt(name)).await
+    }
+
+    /// A route of either kind.
+    async fn route(&self, stores: &Stores, kind: RouteKind, name: &str) -> Result<Option<RouteFacts>, Error> {
+        Ok(match kind {
+            RouteKind::HTTPRoute => {
+                let route = self.get(name, stores.routes.get(&local(name, self.namespace))).await?;
+                route.as_ref().map(facts::route)
+            }
+            RouteKind::GRPCRoute => {
+                let route = self.get(name, stores.grpc_routes.get(&local(name, self.namespace))).await?;
+                route.as_ref().map(facts::route)
+            }
+        })
     }
 
     /// The pods that a workload selects, as many as one page holds.

@@ -1,4 +1,7 @@
 //! How well each kind is being watched: ready, last error, last event. Feeds readiness and metrics.
+//!
+//! A kind may be optional: where the cluster does not serve it, nothing of it exists, and that is known as well as if
+//! an empty list had been read.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,6 +20,8 @@ pub struct WatchState {
     pub last_event: Option<Instant>,
     /// The last error, if nothing arrived since.
     pub failing: Option<String>,
+    /// The cluster does not serve this kind, so there is nothing to list.
+    pub unserved: bool,
 }
 
 /// State of every watch; cheap to clone.
@@ -41,12 +46,31 @@ impl Freshness {
             let state = all.entry(kind).or_default();
             state.last_event = Some(clock::instant());
             state.failing = None;
+            state.unserved = false;
         });
     }
 
     /// The first list of the kind is complete.
     pub fn ready(&self, kind: &'static str) {
-        self.with(|all| all.entry(kind).or_default().ready = true);
+        self.with(|all| {
+            let state = all.entry(kind).or_default();
+            state.ready = true;
+            state.unserved = false;
+        });
+    }
+
+    /// The cluster does not serve the kind, which is looked at again. True if that is news.
+    pub fn unserved(&self, kind: &'static str) -> bool {
+        self.with(|all| {
+            let state = all.entry(kind).or_default();
+            state.failing = None;
+            !std::mem::replace(&mut state.unserved, true)
+        })
+    }
+
+    /// Whether the cluster serves the kind, as far as is known.
+    pub fn serves(&self, kind: &str) -> bool {
+        self.with(|all| all.get(kind).is_none_or(|state| !state.unserved))
     }
 
     /// The watch of the kind failed and is tried again.
@@ -58,11 +82,11 @@ impl Freshness {
         });
     }
 
-    /// Kinds whose first list is not complete, with the error if there is one.
+    /// Kinds whose first list is not complete, with the error if there is one. A kind that is not served has none.
     pub fn missing(&self) -> Vec<String> {
         self.with(|all| {
             all.iter()
-                .filter(|(_, state)| !state.ready)
+                .filter(|(_, state)| !state.ready && !state.unserved)
                 .map(|(kind, state)| match &state.failing {
                     Some(error) => format!("{kind} ({error})"),
                     None => (*kind).to_owned(),
@@ -74,5 +98,27 @@ impl Freshness {
     /// Every watch as it stands.
     pub fn all(&self) -> BTreeMap<&'static str, WatchState> {
         self.with(|all| all.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kind_that_is_not_served_is_not_missing_until_it_is() {
+        let freshness = Freshness::default();
+        freshness.expect("GRPCRoute");
+        assert_eq!(freshness.missing(), ["GRPCRoute"]);
+        freshness.failed("GRPCRoute", "forbidden".to_owned());
+        assert_eq!(freshness.missing(), ["GRPCRoute (forbidden)"]);
+        assert!(freshness.serves("GRPCRoute"), "what cannot be read may be there");
+        assert!(freshness.unserved("GRPCRoute") && !freshness.unserved("GRPCRoute"), "it is news once");
+        assert!(freshness.missing().is_empty() && !freshness.serves("GRPCRoute"));
+        // The definition was installed: its list has begun, and is not complete yet.
+        freshness.arrived("GRPCRoute");
+        assert_eq!(freshness.missing(), ["GRPCRoute"]);
+        freshness.ready("GRPCRoute");
+        assert!(freshness.missing().is_empty() && freshness.serves("GRPCRoute"));
     }
 }

@@ -4,6 +4,7 @@
 
 pub mod freshness;
 pub mod policies;
+pub mod routes;
 mod stores;
 pub mod triggers;
 pub mod views;

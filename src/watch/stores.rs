@@ -12,14 +12,13 @@ use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 
 use super::Freshness;
+use super::routes::{GrpcRouteView, HttpRouteView};
 use super::triggers::{self, Concerns};
 use super::policies::{
     MutatingAdmissionPolicy, MutatingAdmissionPolicyBinding, Policy, PolicyView, ValidatingAdmissionPolicy,
     ValidatingAdmissionPolicyBinding,
 };
-use super::views::{
-    DeploymentView, EndpointSliceView, HttpRouteView, PodView, ReplicaSetView, ScalerView, ServiceView,
-};
+use super::views::{DeploymentView, EndpointSliceView, PodView, ReplicaSetView, ScalerView, ServiceView};
 use crate::api::{Intervention, MetricsProvider, Release, ReworkEvent, Rollout, names};
 
 /// A Rollout by name, as the queue knows it.
@@ -38,6 +37,8 @@ pub struct Stores {
     pub services: Store<ServiceView>,
     /// HTTPRoutes.
     pub routes: Store<HttpRouteView>,
+    /// GRPCRoutes; empty where the cluster does not serve them.
+    pub grpc_routes: Store<GrpcRouteView>,
     /// Endpoints of canary Services.
     pub endpoints: Store<EndpointSliceView>,
     /// Pods of canaries.
@@ -54,6 +55,8 @@ pub struct Stores {
     pub scalers: Store<ScalerView>,
     /// The admission policies that are called as ours.
     pub policies: PolicyStores,
+    /// How well each of them is being watched.
+    pub freshness: Freshness,
 }
 
 /// The admission policies and their bindings.
@@ -84,6 +87,7 @@ pub fn stores(client: &Client, freshness: &Freshness, wake: &mpsc::Sender<Rollou
     let (rollouts, writer) = reflector::store();
     let changes = objects(
         "Rollout",
+        Needed::Always,
         Api::<DeserializeGuard<Rollout>>::all(client.clone()),
         watcher::Config::default(),
         writer,
@@ -106,6 +110,7 @@ pub fn stores(client: &Client, freshness: &Freshness, wake: &mpsc::Sender<Rollou
         replica_sets: kinds.watch::<ReplicaSetView>("ReplicaSet", every()),
         services: kinds.watch::<ServiceView>("Service", every()),
         routes: kinds.watch::<HttpRouteView>("HTTPRoute", every()),
+        grpc_routes: kinds.watch_if_served::<GrpcRouteView>("GRPCRoute", every()),
         endpoints: kinds.watch::<EndpointSliceView>("EndpointSlice", of_canaries()),
         pods: kinds.watch::<PodView>("Pod", of_canaries()),
         providers: kinds.watch::<MetricsProvider>("MetricsProvider", every()),
@@ -114,14 +119,24 @@ pub fn stores(client: &Client, freshness: &Freshness, wake: &mpsc::Sender<Rollou
         interventions: kinds.watch::<Intervention>("Intervention", every()),
         scalers: kinds.watch::<ScalerView>("HorizontalPodAutoscaler", every()),
         policies: PolicyStores {
-            mutating: kinds.watch("MutatingAdmissionPolicy", ours()),
-            mutating_bindings: kinds.watch("MutatingAdmissionPolicyBinding", ours()),
+            mutating: kinds.watch_if_served("MutatingAdmissionPolicy", ours()),
+            mutating_bindings: kinds.watch_if_served("MutatingAdmissionPolicyBinding", ours()),
             validating: kinds.watch("ValidatingAdmissionPolicy", ours()),
             validating_bindings: kinds.watch("ValidatingAdmissionPolicyBinding", ours()),
         },
+        freshness: freshness.clone(),
         rollouts,
     };
     (stores, tasks)
+}
+
+/// Whether a kind must be served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Needed {
+    /// Nothing works without it.
+    Always,
+    /// Where it is not served, there is nothing of it.
+    IfServed,
 }
 
 /// What the watches of all kinds have in common.
@@ -139,8 +154,23 @@ impl Kinds<'_> {
     where
         K: Concerns + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
     {
+        self.cache(kind, Needed::Always, config)
+    }
+
+    /// The same for a kind that the cluster may not serve: until it does, the cache is empty and that is the truth.
+    fn watch_if_served<K>(&mut self, kind: &'static str, config: watcher::Config) -> Store<K>
+    where
+        K: Concerns + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+    {
+        self.cache(kind, Needed::IfServed, config)
+    }
+
+    fn cache<K>(&mut self, kind: &'static str, needed: Needed, config: watcher::Config) -> Store<K>
+    where
+        K: Concerns + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+    {
         let (store, writer) = reflector::store();
-        let changes = objects(kind, Api::<K>::all(self.client.clone()), config, writer, self.freshness);
+        let changes = objects(kind, needed, Api::<K>::all(self.client.clone()), config, writer, self.freshness);
         let (wake, rollouts) = (self.wake.clone(), self.rollouts.clone());
         let task = changes.for_each(move |object| {
             let concerned = triggers::of(object.as_ref(), &rollouts.state());
@@ -160,6 +190,7 @@ impl Kinds<'_> {
 /// again with a growing delay; they never end the stream.
 fn objects<K>(
     kind: &'static str,
+    needed: Needed,
     api: Api<K>,
     config: watcher::Config,
     writer: reflector::store::Writer<K>,
@@ -176,6 +207,11 @@ where
         .inspect(move |event| match event {
             Ok(watcher::Event::InitDone) => noted.ready(kind),
             Ok(_) => noted.arrived(kind),
+            Err(error) if needed == Needed::IfServed && not_served(error) => {
+                if noted.unserved(kind) {
+                    tracing::info!(kind, "the cluster does not serve this kind, looking again from time to time");
+                }
+            }
             Err(error) => {
                 tracing::warn!(kind, %error, "watch failed, trying again");
                 noted.failed(kind, error.to_string());
@@ -184,6 +220,16 @@ where
         .reflect(writer)
         .touched_objects()
         .filter_map(|change| async move { change.ok().map(Arc::new) })
+}
+
+/// The API server does not know the kind: a list of a kind that it knows is never "not found".
+fn not_served(error: &watcher::Error) -> bool {
+    matches!(
+        error,
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status))
+            if status.code == 404
+    )
 }
 
 /// Takes off what nobody reads: managedFields are the larger part of most objects.

@@ -2,10 +2,11 @@
 
 use kube::{Resource, ResourceExt};
 
+use super::routes::{RouteView, Sort};
 use super::stores::RolloutRef;
 use super::policies::{PolicyKind, PolicyView};
 use super::views::{
-    DeploymentView, EndpointSliceView, HttpRouteView, PodView, ReplicaSetView, ScalerView, ServiceView,
+    DeploymentView, EndpointSliceView, PodView, ReplicaSetView, ScalerView, ServiceView,
 };
 use crate::api::{Intervention, MetricsProvider, Release, ReworkEvent, Rollout, names};
 
@@ -72,9 +73,9 @@ impl Concerns for PodView {
     }
 }
 
-impl Concerns for HttpRouteView {
+impl<S: Sort> Concerns for RouteView<S> {
     fn concerns(&self, rollout: &Rollout) -> bool {
-        rollout.spec.traffic.routes.iter().any(|route| route.name == self.name_any())
+        rollout.spec.traffic.routes.iter().any(|route| route.kind == S::KIND && route.name == self.name_any())
     }
 }
 

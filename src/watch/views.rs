@@ -1,6 +1,5 @@
 //! The fields of foreign objects that are read, and nothing else: pod templates become digests while they are decoded.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
@@ -15,7 +14,7 @@ use serde_json::Value;
 use crate::api::names;
 
 /// Go writes an empty list or map as `null` where the field is not marked as optional; that is no error.
-fn or_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+pub(super) fn or_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
     T: Default + Deserialize<'de>,
@@ -328,77 +327,6 @@ pub struct WaitingView {
     pub message: String,
 }
 
-/// An HTTPRoute. Its rules stay raw, because only weights of one of them are ever touched.
-#[derive(Debug, Clone, Deserialize)]
-pub struct HttpRouteView {
-    /// Name, labels, owner, versions.
-    pub metadata: ObjectMeta,
-    /// What is wanted.
-    #[serde(default)]
-    pub spec: HttpRouteSpecView,
-    /// What is.
-    #[serde(default)]
-    pub status: HttpRouteStatusView,
-}
-
-/// What is wanted of a route.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
-pub struct HttpRouteSpecView {
-    /// Its rules.
-    #[serde(default, deserialize_with = "or_default")]
-    pub rules: Vec<Value>,
-}
-
-/// What is, of a route.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
-pub struct HttpRouteStatusView {
-    /// What each gateway says.
-    #[serde(default, deserialize_with = "or_default")]
-    pub parents: Vec<RouteParentView>,
-}
-
-/// What a gateway says of a route.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct RouteParentView {
-    /// The controller of the gateway.
-    pub controller_name: String,
-    /// What it says.
-    #[serde(default, deserialize_with = "or_default")]
-    pub conditions: Vec<ConditionView>,
-}
-
-impl Resource for HttpRouteView {
-    type DynamicType = ();
-    type Scope = kube::core::NamespaceResourceScope;
-
-    fn kind((): &()) -> Cow<'_, str> {
-        "HTTPRoute".into()
-    }
-
-    fn group((): &()) -> Cow<'_, str> {
-        "gateway.networking.k8s.io".into()
-    }
-
-    fn version((): &()) -> Cow<'_, str> {
-        "v1".into()
-    }
-
-    fn plural((): &()) -> Cow<'_, str> {
-        "httproutes".into()
-    }
-
-    fn meta(&self) -> &ObjectMeta {
-        &self.metadata
-    }
-
-    fn meta_mut(&mut self) -> &mut ObjectMeta {
-        &mut self.metadata
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -415,7 +343,7 @@ mod tests {
         let service: ServiceView = serde_json::from_value(service).unwrap();
         assert!(service.spec.selector.is_empty());
         let route = json!({"metadata": {"name": "a"}, "spec": {"rules": null}, "status": {"parents": null}});
-        let route: HttpRouteView = serde_json::from_value(route).unwrap();
+        let route: crate::watch::routes::HttpRouteView = serde_json::from_value(route).unwrap();
         assert!(route.spec.rules.is_empty());
         let pod = json!({"metadata": {"name": "a"}, "status": {"conditions": null, "containerStatuses": null}});
         let pod: PodView = serde_json::from_value(pod).unwrap();

@@ -91,7 +91,9 @@ fn the_shortest_useful_rollout_has_defaults() {
 #[test]
 fn rules_name_the_field() {
     let compared = |name: &str| json!({"name": name, "errorRatio": {}});
-    let cases: [(&str, Value, &str); 16] = [
+    let cases: [(&str, Value, &str); 18] = [
+        ("/schedule", json!({"freezes": [{"from": "2027-01-04", "until": "2026-12-20"}]}), "until must be after from"),
+        ("/traffic/routes", json!([{"name": "a", "rule": "x"}, {"name": "a", "rule": "y"}]), "may be named once"),
         ("/waves", json!([{"weight": 5}, {"weight": 1}]), "weights must increase"),
         ("/waves", json!([{"weight": 5}, {"weight": 5}]), "weights must increase"),
         ("/waves/0", json!({"weight": 1, "bake": "20m", "maxBake": "10m"}), "bake must not be longer"),
@@ -136,10 +138,20 @@ fn rules_name_the_field() {
     assert_eq!(verdict(&spec()), "");
     for (pointer, value, expected) in cases {
         let mut bad = spec();
-        *bad.pointer_mut(pointer).unwrap() = value.clone();
+        match bad.pointer_mut(pointer) {
+            Some(field) => *field = value.clone(),
+            None => bad[pointer.trim_start_matches('/')] = value.clone(),
+        }
         let said = verdict(&bad);
         assert!(said.contains(expected), "{value}: {said:?} does not say {expected:?}");
     }
+}
+
+#[test]
+fn routes_of_two_kinds_may_share_a_name() {
+    let mut both = spec();
+    both["traffic"]["routes"] = json!([{"name": "shop"}, {"kind": "GRPCRoute", "name": "shop", "rule": "main"}]);
+    assert_eq!(verdict(&both), "");
 }
 
 #[test]

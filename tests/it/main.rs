@@ -16,6 +16,7 @@ mod examples;
 mod governing;
 mod judge_command;
 mod properties;
+mod routes;
 mod scenarios;
 mod wire;
 mod world;

@@ -30,7 +30,7 @@ pub fn play(world: &mut World, seconds: u32, transcript: &mut String) {
     }
 }
 
-fn adopted() -> (World, String) {
+pub fn adopted() -> (World, String) {
     adopted_with(rollout_spec())
 }
 

@@ -8,7 +8,7 @@ use kube::Client;
 use kube::client::Body;
 use serde_json::{Value, json};
 use sluice::act::{self, Target};
-use sluice::api::{Rollout, RolloutStatus};
+use sluice::api::{Rollout, RolloutStatus, RouteKind};
 use sluice::decide::{Notice, Severity, Write};
 use sluice::observe::OwnSecrets;
 use sluice::prometheus::{Hidden, SecretData, SecretFault, SecretSource};
@@ -81,19 +81,22 @@ async fn a_weight_is_a_json_patch_with_its_guards() {
         {"op": "test", "path": "/spec/rules/0/backendRefs/0/name", "value": "shop"},
         {"op": "add", "path": "/spec/rules/0/backendRefs/0/weight", "value": 90},
     ]);
-    let write = Write::PatchRoute { name: "shop".into(), weight: Some(10), patch: patch.clone() };
-    let route = json!({"metadata": {"name": "shop", "namespace": "demo"}});
-    let (applied, sent) = act_on(write, 200, route).await;
-    assert_eq!(applied.done, ["patch_route"]);
-    assert_eq!(sent.method, "PATCH");
-    assert_eq!(sent.path, "/apis/gateway.networking.k8s.io/v1/namespaces/demo/httproutes/shop?");
-    assert_eq!(sent.content_type, "application/json-patch+json");
-    assert_eq!(sent.body, patch);
+    for (kind, plural) in [(RouteKind::HTTPRoute, "httproutes"), (RouteKind::GRPCRoute, "grpcroutes")] {
+        let write = Write::PatchRoute { kind, name: "shop".into(), weight: Some(10), patch: patch.clone() };
+        let route = json!({"metadata": {"name": "shop", "namespace": "demo"}});
+        let (applied, sent) = act_on(write, 200, route).await;
+        assert_eq!(applied.done, ["patch_route"]);
+        assert_eq!(sent.method, "PATCH");
+        assert_eq!(sent.path, format!("/apis/gateway.networking.k8s.io/v1/namespaces/demo/{plural}/shop?"));
+        assert_eq!(sent.content_type, "application/json-patch+json");
+        assert_eq!(sent.body, patch);
+    }
 }
 
 #[tokio::test]
 async fn a_failed_test_is_a_conflict_and_not_an_error() {
-    let write = Write::PatchRoute { name: "shop".into(), weight: Some(10), patch: json!([]) };
+    let kind = RouteKind::HTTPRoute;
+    let write = Write::PatchRoute { kind, name: "shop".into(), weight: Some(10), patch: json!([]) };
     let refusal = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "reason": "Invalid",
         "message": "the server rejected our request due to an error in our request", "code": 422});
     let (applied, _) = act_on(write, 422, refusal).await;

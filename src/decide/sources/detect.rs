@@ -43,13 +43,13 @@ const WAY_OUT: &str = "set source: Pods (the application's own counters), source
 /// The data plane of the routes.
 pub(super) fn by_controller(place: &Place<'_>) -> Result<Source, Unsupported> {
     let Some((route, controller)) = place.controllers.first() else {
-        let route = place.routes.first().unwrap_or(&"");
-        let sentence = format!("no gateway has accepted HTTPRoute {route} yet, so its data plane is not known");
+        let route = place.routes.first().map(ToString::to_string).unwrap_or_default();
+        let sentence = format!("no gateway has accepted {route} yet, so its data plane is not known");
         return Err(Unsupported { reason: "RouteNotAccepted", sentence });
     };
     if let Some((other_route, other)) = place.controllers.iter().find(|(_, other)| other != controller) {
         return Err(unsupported(format!(
-            "HTTPRoute {route} is served by {controller} and HTTPRoute {other_route} by {other}, and neither counts all requests: name one data plane in source, or {WAY_OUT}"
+            "{route} is served by {controller} and {other_route} by {other}, and neither counts all requests: name one data plane in source, or {WAY_OUT}"
         )));
     }
     if let Some((_, source)) = KNOWN.iter().find(|(known, _)| known == controller) {
@@ -57,12 +57,12 @@ pub(super) fn by_controller(place: &Place<'_>) -> Result<Source, Unsupported> {
     }
     Err(match BLIND.iter().find(|(known, _, _)| known == controller) {
         Some((_, name, lack)) => unsupported(format!(
-            "HTTPRoute {route} is served by {name} ({controller}), which cannot tell the two versions apart: {lack}; {WAY_OUT}"
+            "{route} is served by {name} ({controller}), which cannot tell the two versions apart: {lack}; {WAY_OUT}"
         )),
         None => {
             let known: Vec<&str> = KNOWN.iter().map(|(known, _)| *known).collect();
             unsupported(format!(
-                "HTTPRoute {route} is served by {controller}, whose counters are not known; known: {}; {WAY_OUT}",
+                "{route} is served by {controller}, whose counters are not known; known: {}; {WAY_OUT}",
                 known.join(", ")
             ))
         }

@@ -6,7 +6,7 @@
 //! Metrics", linkerd.io/2/tasks/exporting-metrics); probes and the proxy's own port are left out. Source: "Proxy
 //! Metrics" (linkerd.io/2/reference/proxy-metrics).
 //!
-//! The twins for GRPCRoute are not read: only HTTPRoutes are governed.
+//! The twins for GRPCRoute are not read: requests of a GRPCRoute are counted by the inbound metrics.
 
 use super::super::queries::regex;
 use super::edges::Unit;

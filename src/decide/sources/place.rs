@@ -8,17 +8,27 @@ use super::super::canary;
 use super::super::queries::regex;
 use super::super::snapshot::{RouteFacts, Snapshot};
 use super::Role;
-use crate::api::Duration;
+use crate::api::{Duration, RouteKind};
+
+/// A route: its kind and its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::decide) struct Named<'a>(pub(in crate::decide) RouteKind, pub(in crate::decide) &'a str);
+
+impl std::fmt::Display for Named<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.0, self.1)
+    }
+}
 
 /// Where the two versions are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::decide) struct Place<'a> {
     /// The namespace of everything below.
     pub(in crate::decide) namespace: &'a str,
-    /// Names of the governed routes.
-    pub(in crate::decide) routes: Vec<&'a str>,
+    /// The governed routes.
+    pub(in crate::decide) routes: Vec<Named<'a>>,
     /// Which controllers serve them: route, controller name.
-    pub(in crate::decide) controllers: Vec<(&'a str, &'a str)>,
+    pub(in crate::decide) controllers: Vec<(Named<'a>, &'a str)>,
     /// The stable Service.
     pub(in crate::decide) stable_service: &'a str,
     /// The canary Service.
@@ -39,13 +49,13 @@ impl<'a> Place<'a> {
     /// The place of a Rollout.
     pub(in crate::decide) fn of(snapshot: &'a Snapshot) -> Self {
         let spec = &snapshot.rollout.spec;
-        let parents = snapshot
-            .routes
-            .iter()
-            .flat_map(|route| route.parents.iter().map(|parent| (route.name.as_str(), parent.controller.as_str())));
+        let parents = snapshot.routes.iter().flat_map(|route| {
+            let named = Named(route.kind, &route.name);
+            route.parents.iter().map(move |parent| (named, parent.controller.as_str()))
+        });
         Self {
             namespace: &snapshot.rollout.namespace,
-            routes: spec.traffic.routes.iter().map(|route| route.name.as_str()).collect(),
+            routes: spec.traffic.routes.iter().map(|route| Named(route.kind, &route.name)).collect(),
             controllers: parents.collect(),
             stable_service: &spec.traffic.stable_service,
             canary_service: spec.traffic.canary_service_name(),

@@ -7,15 +7,20 @@ mod names;
 mod own;
 
 use super::super::measure::{Ask, Series};
+use super::place::Named;
 use super::*;
+use crate::api::RouteKind;
 use exposition::Exposition;
+
+/// The route of the fixtures.
+const SHOP: Named<'static> = Named(RouteKind::HTTPRoute, "shop");
 
 /// Namespace `demo`, Services `shop` and `shop-canary`; the fixtures hold `mydemo`, `myshop` and `shop-canary-two` too.
 pub(in crate::decide) fn place(controller: &'static str) -> Place<'static> {
     Place {
         namespace: "demo",
-        routes: vec!["shop"],
-        controllers: vec![("shop", controller)],
+        routes: vec![SHOP],
+        controllers: vec![(SHOP, controller)],
         stable_service: "shop",
         canary_service: "shop-canary".into(),
         port: Some(80),
@@ -234,9 +239,9 @@ fn the_controller_names_the_data_plane() {
 #[test]
 fn two_controllers_are_not_guessed_at() {
     let mut place = place("traefik.io/gateway-controller");
-    place.controllers.push(("shop", "traefik.io/gateway-controller"));
+    place.controllers.push((SHOP, "traefik.io/gateway-controller"));
     assert!(resolve(Source::Auto, None, &place, What::Errors).is_ok());
-    place.controllers.push(("internal", "istio.io/gateway-controller"));
+    place.controllers.push((Named(RouteKind::HTTPRoute, "internal"), "istio.io/gateway-controller"));
     let refused = resolve(Source::Auto, None, &place, What::Errors).unwrap_err();
     assert!(refused.sentence.contains("HTTPRoute internal by istio.io"), "{}", refused.sentence);
     assert!(resolve(Source::Istio, None, &place, What::Errors).is_ok());

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde_json::Value;
-use sluice::api::{Action, InterventionResult, Outcome, RolloutSpec, RolloutStatus, names};
+use sluice::api::{Action, InterventionResult, Outcome, RolloutSpec, RolloutStatus, RouteKind, names};
 use sluice::decide::measure::{Measurement, Sample};
 use sluice::decide::snapshot::{GateProof, InterventionFacts};
 use sluice::decide::{self, Decision, Record};
@@ -63,6 +63,7 @@ pub struct World {
     canary: Option<Canary>,
     pub canary_service: bool,
     pub route: Value,
+    pub route_kind: RouteKind,
     route_version: u64,
     route_generation: i64,
     accepted_generation: i64,
@@ -133,6 +134,7 @@ impl World {
             canary: None,
             canary_service: false,
             route: objects::route(),
+            route_kind: RouteKind::HTTPRoute,
             route_version: 1,
             route_generation: 1,
             accepted_generation: 1,
@@ -237,7 +239,12 @@ impl World {
 
     /// Weights of the governed rule, by Service.
     pub fn weights(&self) -> BTreeMap<String, u64> {
-        let backends = self.route.pointer("/spec/rules/0/backendRefs").and_then(Value::as_array).cloned();
+        let rules = self.route["spec"]["rules"].as_array().unwrap();
+        let governed = match &self.spec.traffic.routes[0].rule {
+            Some(name) => rules.iter().find(|rule| rule["name"] == name.as_str()),
+            None => rules.first(),
+        };
+        let backends = governed.and_then(|rule| rule["backendRefs"].as_array()).cloned();
         backends
             .unwrap_or_default()
             .iter()
@@ -442,7 +449,12 @@ impl World {
 
     /// Someone puts the route back to what git says.
     pub fn reset_route(&mut self) {
-        self.route = objects::route();
+        self.edit_route(|route| *route = objects::route());
+    }
+
+    /// Someone changes the route.
+    pub fn edit_route(&mut self, change: impl FnOnce(&mut Value)) {
+        change(&mut self.route);
         self.version += 1;
         self.route_version = self.version;
         self.route_generation += 1;

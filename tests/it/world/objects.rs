@@ -1,7 +1,7 @@
 //! The objects of the toy cluster.
 
 use serde_json::{Value, json};
-use sluice::api::RolloutSpec;
+use sluice::api::{RolloutSpec, RouteKind};
 use sluice::decide::snapshot::{BackendFacts, ParentFacts, RouteFacts, RuleFacts, ServiceFacts};
 
 /// The pod template of a version.
@@ -47,15 +47,28 @@ pub fn route() -> Value {
     })
 }
 
-pub fn route_facts(route: &Value, version: u64, generation: i64, accepted: i64, controller: &str) -> RouteFacts {
+/// What is read of a route. Its gateway resolves the canary's backend only while the canary has a Service.
+pub fn route_facts(
+    route: &Value,
+    kind: RouteKind,
+    version: u64,
+    generation: i64,
+    accepted: i64,
+    controller: &str,
+    canary_service: bool,
+) -> RouteFacts {
     let rules = route["spec"]["rules"].as_array().unwrap();
+    let lists_canary = rules.iter().any(|rule| rule["backendRefs"].to_string().contains("\"shop-canary\""));
+    let unresolved = lists_canary && !canary_service;
     RouteFacts {
+        kind,
         name: "shop".into(),
         resource_version: version.to_string(),
         generation,
         rules: rules
             .iter()
             .map(|rule| RuleFacts {
+                name: rule["name"].as_str().map(str::to_owned),
                 backends: rule["backendRefs"]
                     .as_array()
                     .into_iter()
@@ -71,8 +84,9 @@ pub fn route_facts(route: &Value, version: u64, generation: i64, accepted: i64, 
             .collect(),
         parents: vec![ParentFacts {
             controller: controller.into(),
-            accepted: true,
-            message: String::new(),
+            accepted: !unresolved,
+            backend_missing: unresolved,
+            message: if unresolved { "BackendNotFound: no shop-canary".into() } else { String::new() },
             observed_generation: accepted,
         }],
     }

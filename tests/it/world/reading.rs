@@ -67,11 +67,14 @@ impl World {
             canary_service: self.canary_service.then(|| objects::service("shop-canary", "shop-canary", true)),
             routes: vec![objects::route_facts(
                 &self.route,
+                self.route_kind,
                 self.route_version,
                 self.route_generation,
                 self.accepted_generation,
                 self.controller,
+                self.canary_service,
             )],
+            unserved: Vec::new(),
             live: run.is_some_and(|run| matches!(run.step, Step::Reverting | Step::Closing)) || self.deleting,
             canary: canary.map(|canary| CanaryFacts {
                 name: "shop-canary".into(),
@@ -173,7 +176,8 @@ impl World {
                 None if !buckets => ("code", *label),
                 _ => return None,
             };
-            let service = format!("httproute-demo-shop-gw-x-svc-demo-{service}-0@kubernetesgateway");
+            let route = self.route_kind.word().to_lowercase();
+            let service = format!("{route}-demo-shop-gw-x-svc-demo-{service}-0@kubernetesgateway");
             Some(Series {
                 id: format!("{service}/{label}"),
                 labels: [("service".to_owned(), service), (name.to_owned(), value.to_owned())].into(),

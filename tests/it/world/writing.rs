@@ -86,7 +86,8 @@ impl World {
             Write::DeleteCanary { .. } => self.canary = None,
             Write::CreateService { .. } => self.canary_service = true,
             Write::DeleteService { .. } => self.canary_service = false,
-            Write::PatchRoute { patch, .. } => {
+            Write::PatchRoute { kind, patch, .. } => {
+                assert_eq!(*kind, self.route_kind);
                 let mut route = self.route.clone();
                 route["metadata"]["resourceVersion"] = json!(self.route_version.to_string());
                 let patch: json_patch::Patch = serde_json::from_value(patch.clone()).unwrap();

@@ -3,11 +3,12 @@
 use regex::Regex;
 use serde_json::json;
 
+use super::super::super::measure::Series;
 use super::super::super::snapshot::{BackendFacts, RouteFacts, RuleFacts};
-use super::super::place::{self, PodNames};
+use super::super::place::{self, Named, PodNames};
 use super::super::{Counts, Place, Role, Source, What, resolve};
 use super::{SLOW, place as shop};
-use crate::api::Duration;
+use crate::api::{Duration, RouteKind};
 
 const PLANES: [Source; 7] =
     [Source::Traefik, Source::Istio, Source::Linkerd, Source::Contour, Source::Kgateway, Source::Cilium, Source::Pods];
@@ -42,7 +43,7 @@ fn names_cannot_leave_their_matcher() {
     let mut place = shop("");
     let evil = r#"x"} or up{a="\"#;
     place.namespace = evil;
-    place.routes = vec![evil];
+    place.routes = vec![Named(RouteKind::HTTPRoute, evil), Named(RouteKind::GRPCRoute, evil)];
     place.stable_service = evil;
     place.canary_service = format!("{evil}-canary");
     place.stable_workload = evil;
@@ -62,7 +63,7 @@ fn names_cannot_leave_their_matcher() {
 fn regular_expressions_are_ones() {
     let mut place = shop("");
     place.namespace = "a.b+c(";
-    place.routes = vec!["shop.v1", "[x"];
+    place.routes = vec![Named(RouteKind::HTTPRoute, "shop.v1"), Named(RouteKind::GRPCRoute, "[x")];
     for counts in all(&place) {
         for ask in counts.asks() {
             for string in strings(ask.promql()) {
@@ -115,9 +116,36 @@ fn other_ports_count_when_the_routes_do_not_agree_on_one() {
 #[test]
 fn traefik_writes_dots_as_dashes() {
     let mut place = shop("");
-    place.routes = vec!["shop.v1"];
+    place.routes = vec![Named(RouteKind::HTTPRoute, "shop.v1")];
     let counts = resolve(Source::Traefik, None, &place, What::Errors).unwrap();
     assert!(counts.asks()[0].promql().contains("httproute-demo-(shop-v1)-(gw|ls)-"));
+}
+
+#[test]
+fn traefik_names_grpc_routes_in_its_own_way() {
+    let mut place = shop("");
+    place.routes = vec![Named(RouteKind::GRPCRoute, "shop")];
+    let counts = resolve(Source::Traefik, None, &place, What::Errors).unwrap();
+    let asks = counts.asks();
+    let ask = &asks[0];
+    let role = |service: &str| {
+        let labels = [("service", service), ("code", "200")];
+        let labels = labels.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+        counts.part(ask, &Series { id: String::new(), labels, samples: Vec::new() }).map(|part| part.role)
+    };
+    let by_route = "route-demo-shop-gw-gateway-system-gateway-ep-web-0-3f1c0a9b7e55d2c84a10-svc-demo-shop";
+    for (name, expected) in [
+        (format!("grpc{by_route}-0@kubernetesgateway"), Some(Role::Stable)),
+        (format!("grpc{by_route}-canary-1@kubernetesgateway"), Some(Role::Canary)),
+        (format!("http{by_route}-0@kubernetesgateway"), None),
+        ("demo-shop-80-grpc@kubernetesgateway".to_owned(), Some(Role::Stable)),
+        ("demo-shop-canary-80-grpc@kubernetesgateway".to_owned(), Some(Role::Canary)),
+        ("demo-shop-81-grpc@kubernetesgateway".to_owned(), None),
+        ("demo-shop-http-80@kubernetesgateway".to_owned(), None),
+    ] {
+        assert_eq!(role(&name), expected, "{name}");
+    }
+    assert!(ask.promql().contains("grpcroute-demo-(shop)-(gw|ls)-") && !ask.promql().contains("httproute"));
 }
 
 fn canary(deployment: &str) -> PodNames {
@@ -187,10 +215,11 @@ fn the_port_is_the_one_of_stables_backends() {
             raw: json!({"name": name, "port": port}),
         });
         RouteFacts {
+            kind: RouteKind::HTTPRoute,
             name: "shop".into(),
             resource_version: String::new(),
             generation: 1,
-            rules: vec![RuleFacts { backends: backends.collect() }],
+            rules: vec![RuleFacts { name: None, backends: backends.collect() }],
             parents: Vec::new(),
         }
     };
