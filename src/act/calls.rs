@@ -5,6 +5,7 @@ use std::fmt::Debug;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::networking::v1::NetworkPolicy;
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::NamespaceResourceScope;
 use kube::{Api, Client, Resource};
@@ -100,6 +101,15 @@ pub(super) async fn call(client: &Client, target: &Target, write: &Write) -> Res
         Write::DeleteCanary { name, uid } => caller.delete::<Deployment>(name, uid).await,
         Write::CreateService { body } => caller.create::<Service>(body).await,
         Write::DeleteService { name, uid } => caller.delete::<Service>(name, uid).await,
+        Write::CreatePolicy { body } => caller.create::<NetworkPolicy>(body).await,
+        Write::ReplacePolicy { name, resource_version, spec } => {
+            let patch = json!([
+                {"op": "test", "path": "/metadata/resourceVersion", "value": resource_version},
+                {"op": "replace", "path": "/spec", "value": spec},
+            ]);
+            caller.patch::<NetworkPolicy>(name, patch).await
+        }
+        Write::DeletePolicy { name, uid } => caller.delete::<NetworkPolicy>(name, uid).await,
         Write::PatchRoute { kind: RouteKind::HTTPRoute, name, weight: _, patch } => {
             caller.patch::<HttpRouteView>(name, patch.clone()).await
         }

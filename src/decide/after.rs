@@ -3,12 +3,10 @@
 
 use super::draft::Draft;
 use super::plan::{Record, Severity};
+use super::time::elapsed;
 use super::verdict::{self, Watched};
 use super::words::grouped;
-use crate::api::{
-    Duration, Escaped, Outcome, ReworkEventSpec, ReworkKind, Run, Signal, Trigger, Watching, names,
-};
-use super::time::elapsed;
+use crate::api::{Duration, Escaped, Outcome, ReworkEventSpec, ReworkKind, Run, Signal, Trigger, Watching, names};
 
 /// Whether a signal says something of a version without another one beside it.
 pub(super) fn absolute(signal: &Signal) -> bool {
@@ -49,7 +47,8 @@ pub(super) fn watch(d: &mut Draft<'_>) {
     {
         let contact = s.rollout.spec.owner.as_ref().and_then(|owner| owner.contact.as_ref());
         let who = contact.map(|contact| format!("; {contact} should look")).unwrap_or_default();
-        let message = format!("{}, {} after the promotion{who}", harm.sentence, super::time::human(elapsed(s.now, since)));
+        let message =
+            format!("{}, {} after the promotion{who}", harm.sentence, super::time::human(elapsed(s.now, since)));
         d.notify(Severity::Warning, format!("{}.escaped", run.release), "Escaped", "Watch", message.clone());
         watching.escaped = Some(Escaped { at: s.now, signal: harm.signal, message, recorded: false });
     }
@@ -58,7 +57,10 @@ pub(super) fn watch(d: &mut Draft<'_>) {
             escaped.recorded = true;
         } else {
             let escaped = escaped.clone();
-            d.records.push(Record::Escaped { name: run.release.clone(), escaped: Escaped { recorded: true, ..escaped.clone() } });
+            d.records.push(Record::Escaped {
+                name: run.release.clone(),
+                escaped: Escaped { recorded: true, ..escaped.clone() },
+            });
             d.records.push(rework(d, &run, &escaped));
         }
     }

@@ -49,7 +49,7 @@ pub(super) fn selects(selector: &BTreeMap<String, String>, labels: &BTreeMap<Str
 }
 
 /// Which Rollout a pod of the canary belongs to; lets its events find their way.
-fn belonging(snapshot: &Snapshot) -> (&'static str, String) {
+pub(super) fn belonging(snapshot: &Snapshot) -> (&'static str, String) {
     (names::ROLLOUT_NAME_LABEL, names::with_suffix(&snapshot.rollout.name, ""))
 }
 
@@ -120,7 +120,7 @@ pub(super) fn service(snapshot: &Snapshot, workload: &Workload) -> Option<Value>
 }
 
 /// Labels say what it is for, the owner reference lets it go with the Rollout.
-fn metadata(snapshot: &Snapshot, name: &str, revision: Option<&str>) -> Value {
+pub(super) fn metadata(snapshot: &Snapshot, name: &str, revision: Option<&str>) -> Value {
     let rollout = &snapshot.rollout;
     let mut metadata = json!({
         "name": name,

@@ -2,6 +2,7 @@
 //!
 //! A decision that fails here is a bug: it is not carried out, and traffic stays as it is.
 
+use super::neighbours::clones;
 use super::plan::{Decision, Write};
 use super::snapshot::Snapshot;
 use crate::api::{Outcome, Step};
@@ -20,6 +21,10 @@ pub fn check(snapshot: &Snapshot, decision: &Decision) -> Result<(), String> {
     {
         return Err(format!("weight {} is above the wave's {}", run.weight, wave.weight));
     }
+    let rising = run.is_some_and(|run| {
+        matches!(run.step, Step::Starting | Step::Shifting | Step::Baking | Step::Promoting) && run.outcome.is_none()
+    });
+    let mut canary_made = false;
     for write in &decision.plan {
         match write {
             Write::PatchRoute { kind, name, weight: Some(weight), .. } if *weight > approved => {
@@ -55,6 +60,20 @@ pub fn check(snapshot: &Snapshot, decision: &Decision) -> Result<(), String> {
                     return Err(format!("ReplicaSet {name} would be deleted although it has pods or is stable's"));
                 }
             }
+            Write::CreatePolicy { .. } | Write::ReplacePolicy { .. } if !rising => {
+                return Err("a NetworkPolicy would be made for a canary that is on its way out".to_owned());
+            }
+            Write::CreatePolicy { .. } if canary_made => {
+                return Err("the canary would be made before a NetworkPolicy that it needs".to_owned());
+            }
+            Write::DeletePolicy { name, .. } => {
+                let there = snapshot.canary.as_ref().is_some_and(|canary| canary.ours);
+                let restored = run.is_some_and(|run| run.times.route_restored_at.is_some());
+                if !(restored && !there || clones::unneeded(snapshot, name)) {
+                    return Err(format!("NetworkPolicy {name} would be deleted while the canary needs it"));
+                }
+            }
+            Write::CreateCanary { .. } => canary_made = true,
             Write::CloseGate { .. }
             | Write::PatchScaler { .. }
             | Write::AddFinalizer
@@ -63,9 +82,10 @@ pub fn check(snapshot: &Snapshot, decision: &Decision) -> Result<(), String> {
             | Write::Unlabel { .. }
             | Write::ProveGate { .. }
             | Write::RestoreTemplate { .. }
-            | Write::CreateCanary { .. }
             | Write::ScaleCanary { .. }
             | Write::CreateService { .. }
+            | Write::CreatePolicy { .. }
+            | Write::ReplacePolicy { .. }
             | Write::PatchRoute { .. } => {}
         }
     }

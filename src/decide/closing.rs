@@ -3,12 +3,13 @@
 //! Nothing here can be held up by missing evidence: weight 0 needs neither Prometheus nor the scheduler.
 
 use super::draft::Draft;
+use super::neighbours::clones;
 use super::plan::{Record, Severity, Write};
-use super::time::{elapsed, human, times};
+use super::scaler;
+use super::time::{elapsed, human, later, times};
 use super::verdict;
 use super::weights::{self, RouteState};
 use super::words::{grouped, share_text};
-use super::scaler;
 use crate::api::{
     Duration, Exposure, Outcome, Phase, ReleaseSpec, ReleaseStatus, ReworkEventSpec, ReworkKind, Run, Step, Trigger,
     names,
@@ -18,6 +19,8 @@ use crate::api::{
 const RETRY: Duration = Duration::from_secs(1);
 /// How long the records of a Rollout that is being deleted are tried.
 const RECORD_PATIENCE: Duration = Duration::from_secs(30);
+/// How many seconds pods of the canary that do not end are waited for beyond their grace, before their NetworkPolicies go.
+const POD_PATIENCE: u64 = 30;
 /// How long the last counts of a canary are waited for, at most.
 const LAST_COUNTS: Duration = Duration::from_secs(10);
 
@@ -76,9 +79,7 @@ pub(super) fn close(d: &mut Draft<'_>) {
     let (phase, reason) = match run.outcome {
         Some(Outcome::Promoted) => (Phase::Settling, "Settling"),
         Some(Outcome::RolledBack | Outcome::FailedBeforeExposure) => (Phase::RollingBack, "RollingBack"),
-        Some(Outcome::Aborted | Outcome::Superseded | Outcome::Bypassed) | None => {
-            (Phase::Withdrawing, "Withdrawing")
-        }
+        Some(Outcome::Aborted | Outcome::Superseded | Outcome::Bypassed) | None => (Phase::Withdrawing, "Withdrawing"),
     };
     let summary = run.summary.clone().unwrap_or_default();
     let say = |d: &mut Draft<'_>, what: String| d.progress(phase, reason, format!("{summary}; {what}"));
@@ -217,10 +218,27 @@ fn remove(d: &mut Draft<'_>) -> bool {
         gone = false;
         d.plan.push(Write::DeleteService { name: service.name.clone(), uid: service.uid.clone() });
     }
+    let policies: Vec<Write> = clones::ours(d.s).map(clones::delete).collect();
+    if !policies.is_empty() {
+        // A pod that is ending may still have something to say, and somebody to say it to.
+        if gone && ended(d) {
+            d.plan.extend(policies);
+        }
+        gone = false;
+    }
     if !gone {
         d.wake_in(RETRY);
     }
     gone
+}
+
+/// No pod of the canary is left, or one does not end.
+fn ended(d: &mut Draft<'_>) -> bool {
+    let grace = d.s.workload.as_ref().map_or(0, |workload| workload.termination_grace);
+    let patience = Duration::from_secs(u64::from(grace).saturating_add(POD_PATIENCE));
+    let drain = d.s.rollout.spec.traffic.drain;
+    let removed_at = d.active().and_then(|run| run.times.route_restored_at).map(|at| later(at, drain));
+    d.s.neighbours.canary_pods == 0 || removed_at.is_none_or(|at| d.passed(at, patience))
 }
 
 /// Records the end; done when the records are there.

@@ -31,7 +31,9 @@ pub(super) fn honour(d: &mut Draft<'_>) {
         }
         let by = asked.by.clone().filter(|by| !by.is_empty());
         let done = match &by {
-            None => Err("who asks is not stamped: the admission policies of deploy/interventions.yaml are missing".into()),
+            None => {
+                Err("who asks is not stamped: the admission policies of deploy/interventions.yaml are missing".into())
+            }
             Some(by) => named(d, asked).and_then(|()| act(d, asked, by)),
         };
         let (result, message) = match done {
@@ -53,8 +55,7 @@ pub(super) fn honour(d: &mut Draft<'_>) {
 }
 
 fn answer(d: &mut Draft<'_>, known: &Answered) {
-    let status =
-        InterventionStatus { result: Some(known.result), message: known.message.clone(), at: Some(known.at) };
+    let status = InterventionStatus { result: Some(known.result), message: known.message.clone(), at: Some(known.at) };
     d.records.push(Record::Answer { name: known.name.clone(), uid: known.uid.clone(), status });
 }
 
@@ -158,7 +159,12 @@ fn promote(d: &mut Draft<'_>, by: &str) -> Result<String, String> {
     match run.step {
         Step::Starting | Step::Shifting | Step::Baking if run.weight > 0 => {}
         Step::Promoting => return Err(format!("Release {} is being promoted already", run.release)),
-        Step::Preflight | Step::Starting | Step::Shifting | Step::Baking | Step::Reverting | Step::Closing
+        Step::Preflight
+        | Step::Starting
+        | Step::Shifting
+        | Step::Baking
+        | Step::Reverting
+        | Step::Closing
         | Step::Done => {
             return Err(format!(
                 "Release {} has served no request yet: ask for BreakGlass to let it roll unproven",

@@ -4,7 +4,9 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::measure::Measurement;
-use crate::api::{Duration, Escaped, InterventionStatus, ReleaseSpec, ReleaseStatus, ReworkEventSpec, RolloutStatus, RouteKind};
+use crate::api::{
+    Duration, Escaped, InterventionStatus, ReleaseSpec, ReleaseStatus, ReworkEventSpec, RolloutStatus, RouteKind,
+};
 
 /// Everything that one pass decided.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -128,6 +130,27 @@ pub enum Write {
         /// Only this very object.
         uid: String,
     },
+    /// Make a NetworkPolicy for the canary.
+    CreatePolicy {
+        /// The whole object.
+        body: Value,
+    },
+    /// Change a NetworkPolicy of the canary after the one that it was made of.
+    ReplacePolicy {
+        /// Its name.
+        name: String,
+        /// The resourceVersion that was judged.
+        resource_version: String,
+        /// The whole spec.
+        spec: Value,
+    },
+    /// Delete a NetworkPolicy of the canary.
+    DeletePolicy {
+        /// Its name.
+        name: String,
+        /// Only this very object.
+        uid: String,
+    },
     /// Change the weights of one rule of a route.
     PatchRoute {
         /// Its kind.
@@ -160,6 +183,9 @@ impl Write {
             Self::DeleteCanary { .. } => "delete_canary",
             Self::CreateService { .. } => "create_service",
             Self::DeleteService { .. } => "delete_service",
+            Self::CreatePolicy { .. } => "create_policy",
+            Self::ReplacePolicy { .. } => "replace_policy",
+            Self::DeletePolicy { .. } => "delete_policy",
             Self::PatchRoute { .. } => "patch_route",
         }
     }

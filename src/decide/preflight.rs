@@ -5,6 +5,7 @@
 
 use super::calendar;
 use super::canary;
+use super::neighbours;
 use super::queries::{self, Stand};
 use super::snapshot::{Snapshot, Workload};
 use super::verdict::compare;
@@ -133,7 +134,7 @@ pub(super) fn workload(s: &Snapshot, workload: &Workload) -> Result<(), Refusal>
             ),
         ));
     }
-    Ok(())
+    neighbours::check(s, workload)
 }
 
 /// The weights of every governed rule as they are now.

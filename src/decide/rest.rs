@@ -370,9 +370,11 @@ fn rolled_past(d: &mut Draft<'_>, workload: &Workload) -> bool {
     };
     let message = format!("template {short} of Deployment {} rolled without analysis, {who}", workload.name);
     d.bypassed = Some(message.clone());
-    let recorded = d.status.run.as_ref().is_some_and(|run| {
-        run.revision == workload.digest && run.outcome == Some(Outcome::Bypassed)
-    });
+    let recorded = d
+        .status
+        .run
+        .as_ref()
+        .is_some_and(|run| run.revision == workload.digest && run.outcome == Some(Outcome::Bypassed));
     if !recorded && let Some(stable) = d.status.stable.clone() {
         begin(d, workload, &stable, None);
         if let Some(run) = d.status.run.as_mut() {

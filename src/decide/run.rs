@@ -4,13 +4,14 @@
 //! pods that fail, harm) are looked at before the step, in every step.
 
 use super::draft::{Draft, End};
+use super::neighbours::clones;
 use super::plan::{Severity, Write};
 use super::snapshot::{ReplicaSetFacts, RouteFacts, Workload};
 use super::time::{elapsed, human, left};
 use super::verdict::{self, Assessment};
 use super::weights::{self, RouteState};
 use super::words::grouped;
-use super::{canary, permission, pods, preflight, proof, rest, scaler};
+use super::{canary, permission, pods, preflight, proof, rest, scaler, warnings};
 use crate::api::{
     Conflicts, Duration, Outcome, Phase, Run, SignalState, Step, Tally, VerdictWord, Wave, WaveState, names,
 };
@@ -28,6 +29,7 @@ pub(super) fn advance(d: &mut Draft<'_>) {
         let Some(step) = d.active().map(|run| run.step) else {
             return;
         };
+        follow(d, step);
         match d.active().map(|run| run.step) {
             Some(Step::Preflight) => check(d),
             Some(Step::Starting) => start(d),
@@ -111,6 +113,14 @@ fn replaced(d: &mut Draft<'_>, workload: &Workload, revision: &str) -> bool {
     }
 }
 
+/// While the canary is there, its NetworkPolicies follow those that they are made of. `start` sees to the first ones.
+fn follow(d: &mut Draft<'_>, step: Step) {
+    if let (Step::Shifting | Step::Baking | Step::Promoting, Some(workload)) = (step, d.s.workload.as_ref()) {
+        // A name that somebody took in mid-run is nothing to take the canary back for.
+        d.plan.extend(clones::keep(d.s, workload).unwrap_or_default());
+    }
+}
+
 /// Judges the signals; counts only what is new, so asking twice in one pass gives the same answer.
 fn assess(d: &mut Draft<'_>) -> Option<Assessment> {
     let provider = d.s.provider.as_ref()?;
@@ -166,6 +176,10 @@ fn check(d: &mut Draft<'_>) {
                 "Check",
                 format!("template {} can be tried, {}", names::short(&workload.digest), proof.message),
             );
+            let advice = warnings::of(d.s, workload);
+            if !advice.is_empty() {
+                d.log(Severity::Warning, "PreflightWarning", "Check", advice.join("; "));
+            }
             let scrape = d.s.provider.as_ref().map_or(Duration::default(), |provider| provider.scrape_interval);
             let interval = d.s.rollout.spec.analysis.interval.max(scrape);
             let warned = proof.forecast.iter().any(|wave| !wave.warning.is_empty());
@@ -192,10 +206,15 @@ fn start(d: &mut Draft<'_>) {
     };
     let size = canary::size(workload.replicas, wave.weight);
     let kept = keep_weights(d, &run);
-    let made = make(d, workload, &run, size) && kept.is_ok();
+    // No pod of the canary without the policies that it needs.
+    let fenced = clones::keep(s, workload).map(|writes| d.plan.extend(writes));
+    let made = fenced.is_ok() && make(d, workload, &run, size) && kept.is_ok();
     let (mut reason, mut awaited) = pods::awaited(s.canary.as_ref(), &s.canary_pods, size);
     if let Err(why) = kept {
         (reason, awaited) = ("TrafficConflict", why);
+    }
+    if let Err(why) = fenced {
+        (reason, awaited) = ("NameTaken", why);
     }
     let total = s.rollout.spec.waves.len();
     d.progress(
@@ -558,9 +577,8 @@ fn promoted(d: &mut Draft<'_>, set: &ReplicaSetFacts) {
     let passed = run.timeline.iter().filter(|entry| entry.reason == "WavePassed").count();
     let skipped = run.timeline.iter().any(|entry| entry.reason == "WavesSkipped");
     let rest = if skipped { ", the rest skipped by a person" } else { "" };
-    let summary = format!(
-        "promoted after {took} and {passed} waves{rest}: {requests} canary requests, no signal breached"
-    );
+    let summary =
+        format!("promoted after {took} and {passed} waves{rest}: {requests} canary requests, no signal breached");
     let mut end = End::taken_back("Promoted", summary);
     end.outcome = Outcome::Promoted;
     d.end(end);

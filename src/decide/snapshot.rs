@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::measure::{Provider, Reading};
+use super::neighbours::Neighbours;
 use crate::api::{Action, RolloutSpec, RolloutStatus, RouteKind};
 
 /// The world of one Rollout at one moment.
@@ -55,10 +56,12 @@ pub struct Snapshot {
     pub rework_recorded: bool,
     /// Whether what was found after the promotion is in a ReworkEvent.
     pub escape_recorded: bool,
+    /// What else selects pods by label around the canary.
+    pub neighbours: Neighbours,
     /// The last proof of the gate in this process.
     pub gate: Option<GateProof>,
     /// The admission policies of the gate, as they are in the cluster.
-    pub policies: PolicyFacts,
+    pub policies: GatePolicies,
     /// What people ask of this Rollout and has no answer yet, oldest first.
     pub interventions: Vec<InterventionFacts>,
     /// The HorizontalPodAutoscaler of the workload, if there is one.
@@ -125,6 +128,12 @@ pub struct Workload {
     pub pod_labels: BTreeMap<String, String>,
     /// Reasons why it cannot run twice at once (host ports, volumes that only one node may use, strategy Recreate).
     pub hazards: Vec<String>,
+    /// Its first container has a `preStop` hook.
+    pub pre_stop: bool,
+    /// `maxUnavailable` of its rolling update, as it stands in the object.
+    pub max_unavailable: Option<String>,
+    /// How long its pods may take to end, in seconds.
+    pub termination_grace: u32,
     /// Replicas of all versions.
     pub status_replicas: u32,
     /// Replicas of the newest template.
@@ -306,7 +315,7 @@ pub struct ScalerFacts {
 
 /// The policies of the gate.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct PolicyFacts {
+pub struct GatePolicies {
     /// What is wrong with them, naming the object; empty when all are there as they are shipped.
     pub problems: Vec<String>,
     /// Changes whenever one of them does.
@@ -320,6 +329,6 @@ pub struct GateProof {
     pub at: Timestamp,
     /// The API server paused the changed template.
     pub held: bool,
-    /// The policies that there were: see [`PolicyFacts::fingerprint`].
+    /// The policies that there were: see [`GatePolicies::fingerprint`].
     pub policies: String,
 }

@@ -40,10 +40,20 @@ pub(super) fn workload(view: &DeploymentView) -> Workload {
         selector_expressions: !spec.selector.match_expressions.is_empty(),
         pod_labels: spec.template.labels.clone(),
         hazards,
+        pre_stop: spec.template.pre_stop,
+        max_unavailable: spec.strategy.rolling_update.as_ref().and_then(max_unavailable),
+        // What the API server fills in.
+        termination_grace: spec.template.termination_grace.unwrap_or(30),
         status_replicas: status.replicas,
         updated: status.updated_replicas,
         available: status.available_replicas,
     }
+}
+
+/// A number or a percentage, in the words of the object.
+fn max_unavailable(rolling_update: &Value) -> Option<String> {
+    let value = rolling_update.get("maxUnavailable")?;
+    value.as_str().map(str::to_owned).or_else(|| value.as_u64().map(|number| number.to_string()))
 }
 
 pub(super) fn replica_set(view: &ReplicaSetView) -> ReplicaSetFacts {
@@ -104,7 +114,7 @@ pub(super) fn canary(view: &DeploymentView, rollout_uid: &str) -> CanaryFacts {
     }
 }
 
-fn ours<K: Resource>(object: &K, rollout_uid: &str) -> bool {
+pub(super) fn ours<K: Resource>(object: &K, rollout_uid: &str) -> bool {
     object.meta().owner_references.iter().flatten().any(|owner| owner.kind == "Rollout" && owner.uid == rollout_uid)
 }
 

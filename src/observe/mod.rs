@@ -5,6 +5,7 @@
 
 mod facts;
 mod group;
+mod neighbours;
 mod secrets;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -133,7 +134,8 @@ pub async fn observe(
     let stable_template = match &status.stable {
         Some(stable)
             if run.as_ref().is_some_and(needs_stable_template)
-                || run.is_none() && workload.as_ref().is_some_and(|one| puts_back(one, stable, &replica_sets, rollout)) =>
+                || run.is_none()
+                    && workload.as_ref().is_some_and(|one| puts_back(one, stable, &replica_sets, rollout)) =>
         {
             reader.template("ReplicaSet", &stable.replica_set).await?
         }
@@ -146,6 +148,7 @@ pub async fn observe(
         }
         (_, _) => None,
     };
+    let neighbours = neighbours::around(&reader, stores, &name, &uid).await?;
     Ok(Snapshot {
         now: clock::now(),
         workload: workload.as_ref().map(|workload| facts::workload(workload)),
@@ -176,7 +179,7 @@ pub async fn observe(
         escape_recorded: status.watching.as_ref().is_some_and(|watching| {
             stores.reworks.get(&local(&names::escaped(&watching.release), &namespace)).is_some()
         }),
-        policies: look_over(policies, &stores.policies.all()),
+        policies: look_over(policies, &stores.gate.all()),
         interventions: asked(&stores.interventions.state(), &name, &namespace),
         scaler: stores
             .scalers
@@ -186,6 +189,7 @@ pub async fn observe(
             .min_by_key(|scaler| scaler.name_any())
             .map(|scaler| facts::scaler(scaler)),
         group_busy: group::busy(&stores.rollouts.state(), rollout),
+        neighbours,
         gate: remembered.gate,
         last_error: remembered.last_error,
         rollout: RolloutFacts {
@@ -211,7 +215,8 @@ fn needs_stable_template(run: &Run) -> bool {
 /// A rejected template that is to be replaced, or a version that came up behind the closed gate.
 fn puts_back(workload: &DeploymentView, stable: &Revision, sets: &[ReplicaSetFacts], rollout: &Rollout) -> bool {
     let held = workload.spec.paused && workload.spec.template.digest != stable.digest;
-    let rejected = rollout.status.as_ref().is_some_and(|status| status.rejected.contains(&workload.spec.template.digest));
+    let rejected =
+        rollout.status.as_ref().is_some_and(|status| status.rejected.contains(&workload.spec.template.digest));
     let restores = rejected && rollout.spec.on_rollback == OnRollback::RestoreTemplate;
     held && (restores || sets.iter().any(|set| set.digest != stable.digest && set.replicas > 0))
 }

@@ -70,7 +70,9 @@ fn there_already<T>(result: Result<T, Error>) -> Result<(), Error> {
 fn gone_already<T>(result: Result<T, Error>) -> Result<(), Error> {
     match result {
         Ok(_) | Err(Error::Conflict { .. }) => Ok(()),
-        Err(Error::Refused { source, .. }) if matches!(source.as_ref(), kube::Error::Api(s) if s.is_not_found()) => Ok(()),
+        Err(Error::Refused { source, .. }) if matches!(source.as_ref(), kube::Error::Api(s) if s.is_not_found()) => {
+            Ok(())
+        }
         Err(error) => Err(error),
     }
 }

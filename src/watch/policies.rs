@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::decide::snapshot::PolicyFacts;
+use crate::decide::snapshot::GatePolicies;
 
 /// What is shipped: the gate itself. Without it a new template rolls at once, or anyone opens.
 const SHIPPED: &str = include_str!("../../deploy/policies.yaml");
@@ -113,7 +113,7 @@ pub fn shipped(account: &str) -> Vec<Policy> {
 }
 
 /// What there is, held against what is to be.
-pub fn look_over(shipped: &[Policy], found: &[Policy]) -> PolicyFacts {
+pub fn look_over(shipped: &[Policy], found: &[Policy]) -> GatePolicies {
     let mut problems = Vec::new();
     let mut digest = Sha256::new();
     for wanted in shipped {
@@ -129,7 +129,7 @@ pub fn look_over(shipped: &[Policy], found: &[Policy]) -> PolicyFacts {
         }
     }
     let fingerprint = digest.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    PolicyFacts { problems, fingerprint }
+    GatePolicies { problems, fingerprint }
 }
 
 /// The first field that is not as wanted. Lists must be whole; maps may have more.

@@ -12,12 +12,13 @@ use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 
 use super::Freshness;
-use super::routes::{GrpcRouteView, HttpRouteView};
-use super::triggers::{self, Concerns};
+use super::neighbours::{BudgetView, NetworkPolicyView};
 use super::policies::{
     MutatingAdmissionPolicy, MutatingAdmissionPolicyBinding, Policy, PolicyView, ValidatingAdmissionPolicy,
     ValidatingAdmissionPolicyBinding,
 };
+use super::routes::{GrpcRouteView, HttpRouteView};
+use super::triggers::{self, Concerns};
 use super::views::{DeploymentView, EndpointSliceView, PodView, ReplicaSetView, ScalerView, ServiceView};
 use crate::api::{Intervention, MetricsProvider, Release, ReworkEvent, Rollout, names};
 
@@ -43,6 +44,10 @@ pub struct Stores {
     pub endpoints: Store<EndpointSliceView>,
     /// Pods of canaries.
     pub pods: Store<PodView>,
+    /// PodDisruptionBudgets.
+    pub budgets: Store<BudgetView>,
+    /// NetworkPolicies.
+    pub policies: Store<NetworkPolicyView>,
     /// MetricsProviders.
     pub providers: Store<MetricsProvider>,
     /// Releases.
@@ -54,7 +59,7 @@ pub struct Stores {
     /// HorizontalPodAutoscalers.
     pub scalers: Store<ScalerView>,
     /// The admission policies that are called as ours.
-    pub policies: PolicyStores,
+    pub gate: PolicyStores,
     /// How well each of them is being watched.
     pub freshness: Freshness,
 }
@@ -113,12 +118,14 @@ pub fn stores(client: &Client, freshness: &Freshness, wake: &mpsc::Sender<Rollou
         grpc_routes: kinds.watch_if_served::<GrpcRouteView>("GRPCRoute", every()),
         endpoints: kinds.watch::<EndpointSliceView>("EndpointSlice", of_canaries()),
         pods: kinds.watch::<PodView>("Pod", of_canaries()),
+        budgets: kinds.watch::<BudgetView>("PodDisruptionBudget", every()),
+        policies: kinds.watch::<NetworkPolicyView>("NetworkPolicy", every()),
         providers: kinds.watch::<MetricsProvider>("MetricsProvider", every()),
         releases: kinds.watch::<Release>("Release", every()),
         reworks: kinds.watch::<ReworkEvent>("ReworkEvent", every()),
         interventions: kinds.watch::<Intervention>("Intervention", every()),
         scalers: kinds.watch::<ScalerView>("HorizontalPodAutoscaler", every()),
-        policies: PolicyStores {
+        gate: PolicyStores {
             mutating: kinds.watch_if_served("MutatingAdmissionPolicy", ours()),
             mutating_bindings: kinds.watch_if_served("MutatingAdmissionPolicyBinding", ours()),
             validating: kinds.watch("ValidatingAdmissionPolicy", ours()),

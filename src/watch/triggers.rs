@@ -2,18 +2,20 @@
 
 use kube::{Resource, ResourceExt};
 
+use super::policies::{PolicyKind, PolicyView};
 use super::routes::{RouteView, Sort};
 use super::stores::RolloutRef;
-use super::policies::{PolicyKind, PolicyView};
-use super::views::{
-    DeploymentView, EndpointSliceView, PodView, ReplicaSetView, ScalerView, ServiceView,
-};
+use super::views::{DeploymentView, EndpointSliceView, PodView, ReplicaSetView, ScalerView, ServiceView};
 use crate::api::{Intervention, MetricsProvider, Release, ReworkEvent, Rollout, names};
 
 /// Says whether a change of an object concerns a Rollout of the same namespace.
 pub trait Concerns: Resource<DynamicType = ()> {
     /// Whether it concerns this Rollout.
     fn concerns(&self, rollout: &Rollout) -> bool;
+    /// Whether it may concern Rollouts of this other namespace too.
+    fn reaches(&self, _namespace: &str) -> bool {
+        false
+    }
     /// The Rollout it was made for, if the object itself says so.
     fn made_for(&self) -> Option<String> {
         self.meta().labels.as_ref()?.get(names::ROLLOUT_NAME_LABEL).cloned()
@@ -30,7 +32,10 @@ pub fn of<K: Concerns>(
     rollouts
         .iter()
         .filter_map(|guard| guard.0.as_ref().ok())
-        .filter(|rollout| namespace.is_none() || rollout.namespace().as_deref() == namespace)
+        .filter(|rollout| {
+            let its = rollout.namespace().unwrap_or_default();
+            namespace.is_none_or(|namespace| namespace == its) || object.reaches(&its)
+        })
         .filter(|rollout| {
             made_for.as_deref() == Some(names::with_suffix(&rollout.name_any(), "").as_str())
                 || object.concerns(rollout)
@@ -55,9 +60,8 @@ impl Concerns for ReplicaSetView {
 }
 
 impl Concerns for ServiceView {
-    fn concerns(&self, rollout: &Rollout) -> bool {
-        let name = self.name_any();
-        name == rollout.spec.traffic.stable_service || name == rollout.spec.traffic.canary_service_name()
+    fn concerns(&self, _: &Rollout) -> bool {
+        true // whether it selects the canary is seen only with the labels of both
     }
 }
 

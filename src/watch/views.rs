@@ -33,6 +33,10 @@ pub struct TemplateView {
     pub images: Vec<String>,
     /// Why pods of it cannot run twice.
     pub hazards: Vec<String>,
+    /// Its first container has a `preStop` hook.
+    pub pre_stop: bool,
+    /// `terminationGracePeriodSeconds`.
+    pub termination_grace: Option<u32>,
 }
 
 impl<'de> Deserialize<'de> for TemplateView {
@@ -69,6 +73,11 @@ impl From<&Value> for TemplateView {
             labels: labels.filter(|(key, _)| key != "pod-template-hash").collect(),
             images: containers.iter().map(|one| format!("{}={}", text(one, "name"), text(one, "image"))).collect(),
             hazards,
+            pre_stop: template.pointer("/spec/containers/0/lifecycle/preStop").is_some_and(|hook| !hook.is_null()),
+            termination_grace: template
+                .pointer("/spec/terminationGracePeriodSeconds")
+                .and_then(Value::as_u64)
+                .map(|seconds| u32::try_from(seconds).unwrap_or(u32::MAX)),
         }
     }
 }
@@ -117,11 +126,13 @@ pub struct SelectorView {
 
 /// How a Deployment rolls.
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
+#[serde(rename_all = "camelCase", default)]
 pub struct StrategyView {
     /// RollingUpdate or Recreate.
     #[serde(rename = "type")]
     pub type_: String,
+    /// `maxUnavailable` and `maxSurge`, as they stand in the object.
+    pub rolling_update: Option<Value>,
 }
 
 /// What is, of a Deployment.

@@ -19,6 +19,7 @@ mod failing;
 mod killed;
 mod latency;
 mod limits;
+mod neighbours;
 mod pods;
 mod policies;
 mod provider;

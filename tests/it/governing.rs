@@ -69,10 +69,10 @@ fn a_wave_waits_for_approval_and_goes_on_with_it() {
     ask(&mut world, Action::Approve, Honoured);
     done(&mut world, Outcome::Promoted);
     let people = &world.status.run.as_ref().unwrap().interventions;
-    assert_eq!(people.iter().map(|one| (one.action, one.by.as_str())).collect::<Vec<_>>(), [
-        (Action::Approve, "alice"),
-        (Action::Approve, "alice")
-    ]);
+    assert_eq!(
+        people.iter().map(|one| (one.action, one.by.as_str())).collect::<Vec<_>>(),
+        [(Action::Approve, "alice"), (Action::Approve, "alice")]
+    );
     ask(&mut world, Action::Approve, Refused);
 }
 
@@ -286,7 +286,8 @@ fn the_canary_grows_with_its_workload() {
 
 #[test]
 fn an_autoscaler_only_goes_up_during_an_attempt_and_is_as_it_was_afterwards() {
-    let given = json!({"scaleDown": {"stabilizationWindowSeconds": 60, "policies": []}, "scaleUp": {"tolerance": null}});
+    let given =
+        json!({"scaleDown": {"stabilizationWindowSeconds": 60, "policies": []}, "scaleUp": {"tolerance": null}});
     for before in [None, Some(given), Some(json!({"scaleDown": {"selectPolicy": "Disabled"}}))] {
         for errors in [0.0, 0.3] {
             let mut world = adopted();

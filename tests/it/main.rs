@@ -15,6 +15,7 @@ mod deploy;
 mod examples;
 mod governing;
 mod judge_command;
+mod neighbours;
 mod properties;
 mod routes;
 mod scenarios;

@@ -5,6 +5,7 @@ use serde_json::json;
 use sluice::api::{Outcome, Step};
 use sluice::decide;
 
+use crate::neighbours::{allow, database};
 use crate::world::{Behaviour, World, comparing};
 
 /// What may happen next.
@@ -59,6 +60,9 @@ fn invariants(world: &World) -> Result<(), TestCaseError> {
     prop_assert!(weights.contains_key("shop"));
     // The other rule is nobody's business.
     prop_assert_eq!(&world.route["spec"]["rules"][1], &World::new().route["spec"]["rules"][1]);
+    // No pod of a canary without the policies that it needs.
+    let made = world.neighbours.policies.iter().filter(|policy| policy.ours).count();
+    prop_assert!(!world.has_canary() || made == world.neighbours.policies.len() - made, "{made} policies are there");
     if let Some(run) = &world.status.run {
         if run.outcome.is_some_and(|outcome| outcome != Outcome::Promoted) {
             prop_assert_eq!(run.weight, 0, "an attempt that was taken back keeps a weight");
@@ -86,8 +90,11 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn whatever_happens(happenings in proptest::collection::vec(happening(), 50..400), compares in any::<bool>()) {
+    fn whatever_happens(happenings in proptest::collection::vec(happening(), 50..400), compares in any::<bool>(), fenced in any::<bool>()) {
         let mut world = World::new();
+        if fenced {
+            world.neighbours.policies = vec![allow(), database()];
+        }
         if compares {
             world.spec = comparing(json!([{"name": "errors", "errorRatio": {}}, {"name": "slow", "latency": {"over": "300ms"}}]));
         }
@@ -131,6 +138,7 @@ proptest! {
         prop_assert_eq!(again.plan, vec![], "{}", world.status.message);
         prop_assert!(again.records.is_empty());
         prop_assert!(world.share() == 0.0 && !world.has_canary());
+        prop_assert!(!world.neighbours.policies.iter().any(|policy| policy.ours));
     }
 
     #[test]

@@ -150,6 +150,52 @@ async fn a_canary_is_deleted_by_its_uid() {
     assert!(applied.error.is_none(), "what is gone is gone: {:?}", applied.error);
 }
 
+fn network_policy() -> Value {
+    json!({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
+        "metadata": {"name": "db-shop-canary-peer", "namespace": "demo"},
+        "spec": {"podSelector": {}, "policyTypes": ["Ingress"], "ingress": [{"ports": [{"port": 1, "unknown": 2}]}]}})
+}
+
+#[tokio::test]
+async fn a_policy_of_the_canary_is_made_with_every_field() {
+    let write = Write::CreatePolicy { body: network_policy() };
+    let (applied, sent) = act_on(write, 201, network_policy()).await;
+    assert_eq!(applied.done, ["create_policy"]);
+    assert_eq!(sent.method, "POST");
+    assert_eq!(sent.path, "/apis/networking.k8s.io/v1/namespaces/demo/networkpolicies?&fieldManager=sluice");
+    assert_eq!(sent.body, network_policy());
+}
+
+#[tokio::test]
+async fn a_policy_of_the_canary_is_replaced_as_it_was_judged() {
+    let (name, resource_version) = ("db-shop-canary-peer".to_owned(), "9".to_owned());
+    let write = Write::ReplacePolicy { name, resource_version, spec: network_policy()["spec"].clone() };
+    let (applied, sent) = act_on(write, 200, network_policy()).await;
+    assert_eq!(applied.done, ["replace_policy"]);
+    assert_eq!(sent.method, "PATCH");
+    assert_eq!(sent.path, "/apis/networking.k8s.io/v1/namespaces/demo/networkpolicies/db-shop-canary-peer?");
+    assert_eq!(sent.content_type, "application/json-patch+json");
+    assert_eq!(
+        sent.body,
+        json!([
+            {"op": "test", "path": "/metadata/resourceVersion", "value": "9"},
+            {"op": "replace", "path": "/spec", "value": network_policy()["spec"]},
+        ])
+    );
+}
+
+#[tokio::test]
+async fn a_policy_of_the_canary_is_deleted_by_its_uid() {
+    let write = Write::DeletePolicy { name: "db-shop-canary-peer".into(), uid: "abc".into() };
+    let (applied, sent) = act_on(write, 200, network_policy()).await;
+    assert_eq!(applied.done, ["delete_policy"]);
+    assert_eq!(
+        (sent.method.as_str(), sent.path.as_str()),
+        ("DELETE", "/apis/networking.k8s.io/v1/namespaces/demo/networkpolicies/db-shop-canary-peer?")
+    );
+    assert_eq!(sent.body["preconditions"]["uid"], "abc");
+}
+
 #[tokio::test]
 async fn other_finalizers_stay() {
     let rollout = json!({"apiVersion": "sluice.dev/v1alpha1", "kind": "Rollout", "metadata": {"name": "shop"}, "spec": rollout_spec()});

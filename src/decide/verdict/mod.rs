@@ -164,13 +164,7 @@ pub(super) fn watch(snapshot: &Snapshot, provider: &Provider, run: &Run, watchin
 }
 
 /// The threshold of a promoted version: each signal keeps its own counts.
-fn counted(
-    snapshot: &Snapshot,
-    provider: &Provider,
-    run: &Run,
-    state: &mut SignalState,
-    signal: &Signal,
-) -> Opinion {
+fn counted(snapshot: &Snapshot, provider: &Provider, run: &Run, state: &mut SignalState, signal: &Signal) -> Opinion {
     let nothing = || Opinion::Undecided(String::new());
     let Some((ratio, threshold)) = signal.error_ratio.as_ref().and_then(|ratio| Some((ratio, ratio.threshold?))) else {
         return nothing();

@@ -26,11 +26,13 @@ pub enum Kind {
     Pod,
     Service,
     EndpointSlice,
+    NetworkPolicy,
+    PodDisruptionBudget,
     Event,
 }
 
 impl Kind {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 11] = [
         Self::Rollout,
         Self::Release,
         Self::ReworkEvent,
@@ -39,6 +41,8 @@ impl Kind {
         Self::Pod,
         Self::Service,
         Self::EndpointSlice,
+        Self::NetworkPolicy,
+        Self::PodDisruptionBudget,
         Self::Event,
     ];
 
@@ -52,6 +56,8 @@ impl Kind {
             Self::Pod => ("", "v1", "Pod", "pods"),
             Self::Service => ("", "v1", "Service", "services"),
             Self::EndpointSlice => ("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices"),
+            Self::NetworkPolicy => ("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies"),
+            Self::PodDisruptionBudget => ("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets"),
             Self::Event => ("events.k8s.io", "v1", "Event", "events"),
         };
         let kind = kube::api::GroupVersionKind::gvk(group, version, kind);

@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use sluice::api::{Action, InterventionResult, Outcome, RolloutSpec, RolloutStatus, RouteKind, names};
 use sluice::decide::measure::{Measurement, Sample};
+use sluice::decide::neighbours::Neighbours;
 use sluice::decide::snapshot::{GateProof, InterventionFacts};
 use sluice::decide::{self, Decision, Record};
 
@@ -87,6 +88,8 @@ pub struct World {
     /// The API server takes new records; a namespace that is being deleted does not.
     pub records: bool,
     gate: Option<GateProof>,
+    /// What else selects pods by label.
+    pub neighbours: Neighbours,
     pub releases: BTreeMap<String, Option<Outcome>>,
     pub reworks: BTreeSet<String>,
     pub events: Vec<String>,
@@ -152,6 +155,7 @@ impl World {
             controller: "traefik.io/gateway-controller",
             records: true,
             gate: None,
+            neighbours: Neighbours::default(),
             releases: BTreeMap::new(),
             reworks: BTreeSet::new(),
             events: Vec::new(),

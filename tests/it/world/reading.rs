@@ -3,8 +3,9 @@
 use serde_json::Value;
 use sluice::api::{Duration, Step, names};
 use sluice::decide::measure::{Access, Ask, Failure, FailureClass, Measurement, Provider, Reading, Sample, Series};
+use sluice::decide::neighbours::Neighbours;
 use sluice::decide::snapshot::{
-    CanaryFacts, PodFacts, PolicyFacts, ReleaseFacts, ReplicaSetFacts, RolloutFacts, ScalerFacts, Snapshot, Workload,
+    CanaryFacts, GatePolicies, PodFacts, ReleaseFacts, ReplicaSetFacts, RolloutFacts, ScalerFacts, Snapshot, Workload,
 };
 
 use super::{World, objects, template};
@@ -45,6 +46,9 @@ impl World {
                 selector_expressions: false,
                 pod_labels: [("app".into(), "shop".into())].into(),
                 hazards: Vec::new(),
+                pre_stop: true,
+                max_unavailable: Some("0".into()),
+                termination_grace: 5,
                 status_replicas: self.sets.values().sum(),
                 updated: *self.sets.get(&current).unwrap_or(&0),
                 available: self.sets.values().sum(),
@@ -121,14 +125,23 @@ impl World {
                 .watching
                 .as_ref()
                 .is_some_and(|watching| self.reworks.contains(&names::escaped(&watching.release))),
-            policies: PolicyFacts { problems: self.policies.clone(), fingerprint: format!("{:?}", self.policies) },
-            interventions: self.asked.iter().filter(|(_, done)| done.is_none()).map(|(asked, _)| asked.clone()).collect(),
+            policies: GatePolicies { problems: self.policies.clone(), fingerprint: format!("{:?}", self.policies) },
+            interventions: self
+                .asked
+                .iter()
+                .filter(|(_, done)| done.is_none())
+                .map(|(asked, _)| asked.clone())
+                .collect(),
             scaler: self.scaler.clone().map(|behavior| ScalerFacts {
                 name: "shop".into(),
                 resource_version: self.scaler_version.to_string(),
                 behavior,
             }),
             group_busy: self.group_busy.clone(),
+            neighbours: Neighbours {
+                canary_pods: canary.map_or(0, |canary| canary.replicas),
+                ..self.neighbours.clone()
+            },
             gate: self.gate.clone(),
             last_error: None,
         }

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use sluice::decide::Write;
+use sluice::decide::neighbours::PolicyFacts;
 use sluice::decide::snapshot::GateProof;
 
 use super::{Canary, World};
@@ -86,6 +87,31 @@ impl World {
             Write::DeleteCanary { .. } => self.canary = None,
             Write::CreateService { .. } => self.canary_service = true,
             Write::DeleteService { .. } => self.canary_service = false,
+            Write::CreatePolicy { body } => {
+                let name = body.pointer("/metadata/name").and_then(Value::as_str).unwrap();
+                let policies = &mut self.neighbours.policies;
+                if policies.iter().any(|policy| policy.name == name) {
+                    return false;
+                }
+                policies.push(PolicyFacts {
+                    name: name.into(),
+                    namespace: "demo".into(),
+                    uid: format!("uid-{name}-{version}"),
+                    resource_version: version.to_string(),
+                    ours: body.pointer("/metadata/ownerReferences/0/uid").is_some_and(|uid| uid == "uid-rollout"),
+                    for_canary: true,
+                    spec: body["spec"].clone(),
+                });
+            }
+            Write::ReplacePolicy { name, resource_version, spec } => {
+                let policies = &mut self.neighbours.policies;
+                let judged =
+                    |policy: &&mut PolicyFacts| policy.name == *name && policy.resource_version == *resource_version;
+                let Some(policy) = policies.iter_mut().find(judged) else { return false };
+                policy.spec = spec.clone();
+                policy.resource_version = version.to_string();
+            }
+            Write::DeletePolicy { uid, .. } => self.neighbours.policies.retain(|policy| policy.uid != *uid),
             Write::PatchRoute { kind, patch, .. } => {
                 assert_eq!(*kind, self.route_kind);
                 let mut route = self.route.clone();
@@ -120,6 +146,11 @@ fn describe(write: &Write) -> String {
         Write::ScaleCanary { replicas, .. } => format!("scale_canary {replicas}"),
         Write::PatchScaler { free, .. } => format!("patch_scaler {}", if *free { "as it was" } else { "up only" }),
         Write::CreateCanary { body } => format!("create_canary {}", body.pointer("/spec/replicas").unwrap()),
+        Write::CreatePolicy { body } => {
+            format!("create_policy {}", body.pointer("/metadata/name").and_then(Value::as_str).unwrap())
+        }
+        Write::ReplacePolicy { name, .. } => format!("replace_policy {name}"),
+        Write::DeletePolicy { name, .. } => format!("delete_policy {name}"),
         other => other.name().to_owned(),
     }
 }
