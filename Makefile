@@ -84,6 +84,11 @@ rollbacks: tools build ## Measure the time from a breaching sample to weight 0 o
 	cargo test --locked --test e2e --no-run
 	SLUICE_ROLLBACKS=10 tests/e2e.sh $(TESTBED) rollbacks $(RELEASE) 1 scenario_18
 
+.PHONY: takeovers
+takeovers: tools build ## Measure how long nobody decides after the leader is killed or told to stop, ten times each
+	cargo test --locked --test e2e --no-run
+	SLUICE_TAKEOVERS=10 tests/e2e.sh $(TESTBED) takeovers $(RELEASE) 1 scenario_31
+
 .PHONY: bench
 bench: ## Measure what one poll costs the judge
 	cargo bench --locked --bench update

@@ -1,7 +1,8 @@
-//! Wiring: client, watches, poller, controller, admin server, and a graceful stop. The only place besides the poller
-//! that starts tasks.
+//! Wiring: client, watches, poller, election, controller, admin server, and a graceful stop. The only place besides the
+//! poller that starts tasks.
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,10 +10,11 @@ use anyhow::Context as _;
 use futures::{Stream, StreamExt};
 use kube::runtime::{Controller, controller};
 use kube::{Client, Config};
-use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::{JoinError, JoinSet};
 
 use crate::controller::{Context, reconcile, retry, sweep};
+use crate::leadership::{self, Ended, Leadership, Writer};
 use crate::observe::OwnSecrets;
 use crate::prometheus::Poller;
 use crate::record::metrics;
@@ -24,6 +26,8 @@ use crate::watch::{Freshness, RolloutRef, stores};
 const PASSES_AT_ONCE: u16 = 8;
 /// Room for Rollouts that are to be looked at.
 const QUEUE: usize = 1024;
+/// How long passes in progress may take to end when the process is told to stop.
+const LAST_PASSES: Duration = Duration::from_secs(5);
 
 /// How the operator is run.
 #[derive(Debug, Clone)]
@@ -36,7 +40,12 @@ pub struct Options {
     pub namespace: Option<String>,
     /// The ServiceAccount that the policies of the gate let open it.
     pub account: String,
+    /// The Lease that this process must hold to decide; without one it always decides.
+    pub lease: Option<String>,
 }
+
+/// A task that ended: its name, and why if that was an error.
+type Task = Result<(&'static str, anyhow::Result<()>), JoinError>;
 
 /// Runs the operator until it is told to stop.
 pub async fn run(options: Options) -> anyhow::Result<()> {
@@ -51,15 +60,25 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let (wake, inbox) = mpsc::channel(QUEUE);
     let (stores, watches) = stores(&client, &freshness, &wake);
 
-    let (registry, own) = metrics::registry(stores.rollouts.clone(), freshness.clone());
+    let (elector, leadership) = match &options.lease {
+        Some(lease) => {
+            let me = leadership::identity(&options.reporter);
+            let (elector, leadership) = leadership::elect(&client, &own_namespace, lease, me);
+            (Some(elector), leadership)
+        }
+        None => (None, Leadership::always()),
+    };
+    let (registry, own) = metrics::registry(stores.rollouts.clone(), freshness.clone(), leadership.clone());
     let (poll_wake, mut poll_inbox) = mpsc::channel(QUEUE);
     let account = format!("system:serviceaccount:{own_namespace}:{}", options.account);
     let secrets = Arc::new(OwnSecrets::new(&client, own_namespace));
     let poller = Poller::new(poll_wake, Arc::new(own.clone()), secrets);
     let poller = poller.context("the client for Prometheus cannot be made")?;
-    let policies = shipped(&account);
+    let writer = Writer::new(client.clone(), leadership.clone());
+    let reporter = options.reporter.clone();
     let context =
-        Arc::new(Context::new(client, stores.clone(), poller.clone(), own, options.reporter.clone(), policies));
+        Context::new(client, writer, stores.clone(), poller.clone(), own, reporter, shipped(&account));
+    let context = Arc::new(context);
 
     let mut tasks: JoinSet<(&'static str, anyhow::Result<()>)> = JoinSet::new();
     let admin = Admin { registry: Arc::new(registry), freshness: freshness.clone() };
@@ -101,38 +120,98 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         }
         ("sweeper", Ok(()))
     });
-    let waiting = freshness.clone();
-    let control_stop = until(stop.clone());
-    tasks.spawn(async move {
-        wait_until_watched(&waiting).await;
-        tracing::info!("every kind is watched, starting");
+    let (release_sender, release) = watch::channel(false);
+    let (seeing_sender, seeing) = oneshot::channel();
+    let mut election: JoinSet<Ended> = JoinSet::new();
+    if let Some(elector) = elector {
+        election.spawn(async move {
+            // Who does not see everything must not lead.
+            tokio::select! {
+                Ok(()) = seeing => elector.run(until(release)).await,
+                () = until(release.clone()) => Ended::Released,
+            }
+        });
+    }
+    let mut control: JoinSet<(&'static str, anyhow::Result<()>)> = JoinSet::new();
+    control.spawn(async move {
+        let mut inbox = inbox;
+        let leading = async {
+            wait_until_watched(&freshness).await;
+            let _ = seeing_sender.send(());
+            tracing::info!("every kind is watched");
+            leadership.acquired().await;
+        };
+        tokio::select! {
+            () = standby(leading, &mut inbox) => {}
+            () = until(stop.clone()) => return ("controller", Ok(())),
+        }
+        tracing::info!("starting");
+        // What changed before this process led is seen by looking at every Rollout once.
+        let every: Vec<RolloutRef> =
+            stores.rollouts.state().iter().map(|one| RolloutRef::from_obj(one.as_ref())).collect();
         let config = controller::Config::default().concurrency(PASSES_AT_ONCE);
         // Every trigger, the Rollouts' own included, comes through the inbox: a stream that fails delays no other.
         Controller::for_stream(futures::stream::pending(), stores.rollouts)
             .with_config(config)
-            .reconcile_on(received(inbox))
-            .graceful_shutdown_on(control_stop)
+            .reconcile_on(futures::stream::iter(every).chain(received(inbox)))
+            .graceful_shutdown_on(until(stop))
             .run(reconcile, retry, context)
             .for_each(|_| async {})
             .await;
         ("controller", Ok(()))
     });
 
-    let ended = tokio::select! {
+    let ended: Option<Task> = tokio::select! {
         () = told_to_stop() => {
             tracing::info!("told to stop");
             None
         }
         Some(ended) = tasks.join_next() => Some(ended),
+        Some(ended) = control.join_next() => Some(ended),
+        // At once, with whatever is under way: another process may begin to decide in a few seconds.
+        Some(lost) = election.join_next() => return Err(no_more(lost)),
     };
     // Stopping moves nothing: passes in progress end, everything else is in the cluster.
     let _ = stop_sender.send(true);
-    let _ = tokio::time::timeout(Duration::from_secs(5), async { while tasks.join_next().await.is_some() {} }).await;
+    tokio::select! {
+        quiet = tokio::time::timeout(LAST_PASSES, control.join_next()) => {
+            if quiet.is_err() {
+                // Their writes may still arrive, so the Lease has to run out.
+                tracing::warn!("passes did not end within {} s: the Lease is not released", LAST_PASSES.as_secs());
+            } else {
+                let _ = release_sender.send(true);
+                let _ = tokio::time::timeout(leadership::CALL, election.join_next()).await;
+            }
+        }
+        Some(lost) = election.join_next() => return Err(no_more(lost)),
+    }
     match ended {
         None => Ok(()),
         Some(Ok((name, Ok(())))) => anyhow::bail!("the {name} task ended by itself"),
         Some(Ok((_, Err(error)))) => Err(error),
         Some(Err(error)) => Err(error).context("a task failed"),
+    }
+}
+
+/// Why a process that led ends.
+fn no_more(ended: Result<Ended, JoinError>) -> anyhow::Error {
+    let why = match ended {
+        Ok(Ended::Lost(loss)) => loss.to_string(),
+        Ok(Ended::Released) => "the Lease was released".to_owned(),
+        Err(error) => format!("the election failed: {error}"),
+    };
+    tracing::error!(why, "this process does not lead any more and ends");
+    anyhow::anyhow!("not the leader any more: {why}")
+}
+
+/// Until this process leads: reads and drops what arrives, so that no watch waits for a reader.
+async fn standby(leading: impl Future<Output = ()>, inbox: &mut mpsc::Receiver<RolloutRef>) {
+    let mut leading = pin!(leading);
+    loop {
+        tokio::select! {
+            () = &mut leading => return,
+            Some(_) = inbox.recv() => {}
+        }
     }
 }
 

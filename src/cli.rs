@@ -50,6 +50,20 @@ struct RunArgs {
     /// The ServiceAccount that the operator runs under and that the admission policies name.
     #[arg(long, env = "SLUICE_SERVICE_ACCOUNT", default_value = "sluice")]
     service_account: String,
+    /// Decide only while this process holds a Lease, so that several can run. Without it there must be only one.
+    #[arg(
+        long,
+        env = "SLUICE_LEADER_ELECT",
+        action = clap::ArgAction::Set,
+        default_value_t = true,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true"
+    )]
+    leader_elect: bool,
+    /// The Lease, in the operator's own namespace.
+    #[arg(long, env = "SLUICE_LEASE_NAME", default_value = "sluice", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    lease_name: String,
 }
 
 /// How logs are written.
@@ -74,10 +88,24 @@ impl Cli {
 
 fn run(args: RunArgs) -> anyhow::Result<()> {
     telemetry::start(&args.log_level, args.log_format)?;
-    let RunArgs { listen, log_level, log_format, pod_name, namespace, service_account } = args;
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), %listen, log_level, ?log_format, pod_name, "sluice starts");
+    let RunArgs {
+        listen,
+        log_level,
+        log_format,
+        pod_name,
+        namespace,
+        service_account: account,
+        leader_elect,
+        lease_name,
+    } = args;
+    let version = env!("CARGO_PKG_VERSION");
+    tracing::info!(version, %listen, log_level, ?log_format, pod_name, leader_elect, lease_name, "sluice starts");
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().worker_threads(2).build()?;
-    runtime.block_on(app::run(app::Options { listen, reporter: pod_name, namespace, account: service_account }))
+    let lease = leader_elect.then_some(lease_name);
+    let ended = runtime.block_on(app::run(app::Options { listen, reporter: pod_name, namespace, account, lease }));
+    // Waits for no thread: whoever does not lead any more ends at once.
+    runtime.shutdown_background();
+    ended
 }
 
 fn write_crds(dir: Option<PathBuf>) -> anyhow::Result<()> {

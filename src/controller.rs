@@ -14,6 +14,7 @@ use kube::{Client, ResourceExt};
 
 use crate::api::Rollout;
 use crate::decide::{self, Decision, Snapshot};
+use crate::leadership::Writer;
 use crate::observe::Remembered;
 use crate::prometheus::Poller;
 use crate::record::metrics::Metrics;
@@ -23,8 +24,10 @@ use crate::{act, clock, observe, record};
 
 /// What every pass needs.
 pub struct Context {
-    /// The API server.
+    /// The API server, to read from.
     pub client: Client,
+    /// The API server, to write to while this process leads.
+    pub writer: Writer,
     /// The caches.
     pub stores: Stores,
     /// The answers of Prometheus.
@@ -75,6 +78,11 @@ impl Error {
         }
     }
 
+    /// This process does not lead: nothing is wrong, another one decides.
+    const fn not_leader(&self) -> bool {
+        matches!(self, Self::Record(record::Error::NotLeader { .. }) | Self::Act(act::Error::NotLeader { .. }))
+    }
+
     /// Somebody wrote meanwhile: nothing is wrong, look again at once.
     const fn conflict(&self) -> bool {
         matches!(self, Self::Record(record::Error::Conflict { .. }) | Self::Act(act::Error::Conflict { .. }))
@@ -85,13 +93,14 @@ impl Context {
     /// A context without memories.
     pub fn new(
         client: Client,
+        writer: Writer,
         stores: Stores,
         poller: Poller,
         metrics: Metrics,
         reporter: String,
         policies: Vec<Policy>,
     ) -> Self {
-        Self { client, stores, poller, metrics, reporter, policies, memory: Mutex::default() }
+        Self { client, writer, stores, poller, metrics, reporter, policies, memory: Mutex::default() }
     }
 
     fn memory<T>(&self, of: &RolloutRef, act: impl FnOnce(&mut Memory) -> T) -> T {
@@ -119,7 +128,7 @@ pub async fn reconcile(object: Arc<DeserializeGuard<Rollout>>, ctx: Arc<Context>
         Ok(rollout) => pass(&key, rollout, &ctx).await,
         Err(invalid) => {
             tracing::warn!(rollout = %key, error = %invalid.error, "a Rollout cannot be read");
-            record::malformed(&ctx.client, invalid).await.map(|()| Action::await_change()).map_err(Error::from)
+            record::malformed(&ctx.writer, invalid).await.map(|()| Action::await_change()).map_err(Error::from)
         }
     };
     let reason = outcome.as_ref().map_or_else(Error::reason, |_| "ok");
@@ -144,7 +153,7 @@ async fn pass(key: &RolloutRef, rollout: &Rollout, ctx: &Context) -> Result<Acti
         resource_version: committed.resource_version().unwrap_or_default(),
         finalizers: committed.finalizers().to_vec(),
     };
-    let applied = act::apply(&ctx.client, &target, &decision.plan).await;
+    let applied = act::apply(&ctx.writer, &target, &decision.plan).await;
     for write in &applied.done {
         tracing::info!(rollout = %key, write, "wrote");
         ctx.metrics.wrote(write);
@@ -155,8 +164,7 @@ async fn pass(key: &RolloutRef, rollout: &Rollout, ctx: &Context) -> Result<Acti
         if applied.gate.is_some() {
             memory.remembered.gate.clone_from(&applied.gate);
         }
-        memory.remembered.last_error =
-            applied.error.as_ref().filter(|e| !matches!(e, act::Error::Conflict { .. })).map(ToString::to_string);
+        memory.remembered.last_error = applied.error.as_ref().filter(|e| worth_telling(e)).map(ToString::to_string);
     });
     if let Some(error) = applied.error {
         return Err(error.into());
@@ -165,6 +173,11 @@ async fn pass(key: &RolloutRef, rollout: &Rollout, ctx: &Context) -> Result<Acti
     let again = if applied.gate.is_some() { Some(Duration::from_millis(1)) } else { None };
     let next = decision.next_check.map(|after| after.std().max(Duration::from_millis(1)));
     Ok(again.or(next).map_or_else(Action::await_change, Action::requeue))
+}
+
+/// Whether users should read of it in the status: others' writes and another leader are no faults.
+const fn worth_telling(error: &act::Error) -> bool {
+    !matches!(error, act::Error::Conflict { .. } | act::Error::NotLeader { .. })
 }
 
 /// Commits the new status with the resourceVersion that was read. Where only words and counts changed, it waits.
@@ -186,7 +199,7 @@ async fn intent(
     if !due {
         return Ok(rollout.clone());
     }
-    let committed = record::commit(&ctx.client, rollout, decision.status.clone()).await?;
+    let committed = record::commit(&ctx.writer, rollout, decision.status.clone()).await?;
     ctx.memory(key, |memory| memory.status_written = Some(now));
     Ok(committed)
 }
@@ -204,13 +217,16 @@ async fn tell(key: &RolloutRef, rollout: &Rollout, decision: &Decision, ctx: &Co
             continue;
         }
         tracing::info!(rollout = %key, reason = notice.reason, note = notice.note, "event");
-        if let Err(error) = record::publish(&ctx.client, rollout, notice, &ctx.reporter).await {
-            tracing::warn!(rollout = %key, %error, "an event could not be published");
+        if let Err(error) = record::publish(&ctx.writer, rollout, notice, &ctx.reporter).await {
             ctx.memory(key, |memory| memory.published.remove(&notice.key));
+            if matches!(error, record::Error::NotLeader { .. }) {
+                return Err(error.into());
+            }
+            tracing::warn!(rollout = %key, %error, "an event could not be published");
         }
     }
     for one in &decision.records {
-        record::write_record(&ctx.client, rollout, one).await?;
+        record::write_record(&ctx.writer, rollout, one).await?;
     }
     Ok(())
 }
@@ -221,6 +237,10 @@ pub fn retry(object: Arc<DeserializeGuard<Rollout>>, error: &Error, ctx: Arc<Con
     if error.conflict() {
         tracing::debug!(rollout = %key, %error, "looking again");
         return Action::requeue(Duration::from_millis(50));
+    }
+    if error.not_leader() {
+        tracing::debug!(rollout = %key, %error, "another process decides");
+        return Action::requeue(Duration::from_secs(5));
     }
     tracing::warn!(rollout = %key, %error, "a pass failed, trying again");
     let failures = ctx.memory(&key, |memory| {

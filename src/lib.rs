@@ -10,6 +10,9 @@
 //! 5. [`act`] carries the writes out and decides nothing.
 //! 6. [`record`] again: events, Releases, ReworkEvents, metrics.
 //!
+//! Of several replicas one does this: [`leadership`] holds the Lease, and hands [`record`] and [`act`] the client that
+//! writes only while it does.
+//!
 //! [`controller`] is these calls in this order. [`prometheus`] asks what `decide` named, in tasks of its own, so that
 //! a hanging query delays nobody's rollback. [`api`] is the contract with users. [`app`] wires everything together.
 //!
@@ -26,6 +29,7 @@ pub mod crds;
 pub mod decide;
 pub mod judge;
 pub mod judge_command;
+pub mod leadership;
 pub mod observe;
 pub mod prometheus;
 pub mod record;

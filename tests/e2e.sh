@@ -8,5 +8,6 @@ cd "$(dirname "$0")/.."
 trap '"$testbed" down --name "$name"' EXIT
 tests/install.sh "$testbed" "$name" "$binaries"
 # Everything is built: inside there is no way out to a registry.
-"$testbed" exec --name "$name" -- env SLUICE_REQUIRE_CLUSTER=1 SLUICE_ROLLBACKS="${SLUICE_ROLLBACKS:-1}" CARGO_NET_OFFLINE=true \
+"$testbed" exec --name "$name" -- env SLUICE_REQUIRE_CLUSTER=1 SLUICE_ROLLBACKS="${SLUICE_ROLLBACKS:-1}" \
+  SLUICE_TAKEOVERS="${SLUICE_TAKEOVERS:-1}" CARGO_NET_OFFLINE=true \
   cargo test --locked --test e2e -- --test-threads "$threads" --nocapture $filter

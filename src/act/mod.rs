@@ -7,13 +7,12 @@ mod calls;
 
 use std::time::Duration;
 
-use kube::Client;
-
 pub use calls::Target;
 
 use crate::clock;
 use crate::decide::Write;
 use crate::decide::snapshot::GateProof;
+use crate::leadership::{NotLeader, Writer};
 
 /// How long one call to the API server may take.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -41,6 +40,12 @@ pub enum Error {
         /// The write.
         write: &'static str,
     },
+    /// This process does not lead, or cannot be sure that it still does. Nothing was sent.
+    #[error("{write}: {NotLeader}")]
+    NotLeader {
+        /// The write.
+        write: &'static str,
+    },
     /// The write cannot be put into a request.
     #[error("{write}: {source}")]
     Malformed {
@@ -58,6 +63,7 @@ impl Error {
             Self::Conflict { .. } => "conflict",
             Self::Refused { .. } => "write",
             Self::Timeout { .. } => "write_timeout",
+            Self::NotLeader { .. } => "not_leader",
             Self::Malformed { .. } => "malformed",
         }
     }
@@ -74,11 +80,15 @@ pub struct Applied {
     pub error: Option<Error>,
 }
 
-/// Carries the plan out, in order, up to the first write that fails.
-pub async fn apply(client: &Client, target: &Target, plan: &[Write]) -> Applied {
+/// Carries the plan out, in order, up to the first write that fails. Asks before each whether this process leads.
+pub async fn apply(writer: &Writer, target: &Target, plan: &[Write]) -> Applied {
     let mut applied = Applied::default();
     for write in plan {
-        match calls::call(client, target, write).await {
+        let answer = match writer.client() {
+            Ok(client) => calls::call(client, target, write).await,
+            Err(NotLeader) => Err(Error::NotLeader { write: write.name() }),
+        };
+        match answer {
             Ok(calls::Answer::Done) => applied.done.push(write.name()),
             Ok(calls::Answer::Gate { held, policies }) => {
                 applied.done.push(write.name());

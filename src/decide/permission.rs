@@ -2,8 +2,10 @@
 //!
 //! An ordered chain; the first that waits is named. Going back never asks here.
 
+use super::calendar::{self, Closed};
 use super::draft::Draft;
 use super::people::PROMOTION;
+use super::time::elapsed;
 use crate::api::{Approval, Run, Wave};
 
 /// Why a step does not begin yet.
@@ -20,6 +22,7 @@ fn wait(reason: &'static str, sentence: String) -> Result<(), Wait> {
 pub(super) fn may_begin(d: &mut Draft<'_>, run: &Run, wave: Option<&Wave>) -> Result<(), Wait> {
     held(d)?;
     approval(d, run, wave)?;
+    calendar(d)?;
     group(d, run)?;
     capacity(d)
 }
@@ -42,6 +45,16 @@ fn approval(d: &Draft<'_>, run: &Run, wave: Option<&Wave>) -> Result<(), Wait> {
     let contact = spec.owner.as_ref().and_then(|owner| owner.contact.as_ref());
     let who = contact.map(|contact| format!(" of {contact}")).unwrap_or_default();
     wait("AwaitingApproval", format!("{what} waits for an Intervention Approve{who}, for release {}", run.release))
+}
+
+/// Windows and freezes of the owner.
+fn calendar(d: &mut Draft<'_>) -> Result<(), Wait> {
+    let closed = d.s.rollout.spec.schedule.as_ref().and_then(|schedule| calendar::closed(schedule, d.s.now));
+    let Some(Closed { reason, sentence, opens }) = closed else { return Ok(()) };
+    if let Some(opens) = opens {
+        d.wake_in(elapsed(opens, d.s.now));
+    }
+    wait(reason, sentence)
 }
 
 /// One canary at a time in a group.

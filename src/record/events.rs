@@ -8,18 +8,19 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use kube::api::PostParams;
-use kube::{Api, Client, Resource, ResourceExt};
+use kube::{Api, Resource, ResourceExt};
 
-use super::{Error, send, there_already};
+use super::{Error, client, send, there_already};
 use crate::api::{Rollout, names};
 use crate::clock;
 use crate::decide::{Notice, Severity};
+use crate::leadership::Writer;
 
 /// What the API server takes as the longest note.
 const LONGEST_NOTE: usize = 1000;
 
 /// Publishes one event about a Rollout. `reporter` is the name of this process.
-pub async fn publish(client: &Client, rollout: &Rollout, notice: &Notice, reporter: &str) -> Result<(), Error> {
+pub async fn publish(writer: &Writer, rollout: &Rollout, notice: &Notice, reporter: &str) -> Result<(), Error> {
     let namespace = rollout.namespace().unwrap_or_default();
     let name = rollout.name_any();
     let Notice { key, severity, reason, action, note } = notice;
@@ -49,6 +50,6 @@ pub async fn publish(client: &Client, rollout: &Rollout, notice: &Notice, report
         reporting_instance: Some(reporter.chars().take(128).collect()),
         ..Event::default()
     };
-    let api: Api<Event> = Api::namespaced(client.clone(), &namespace);
+    let api: Api<Event> = Api::namespaced(client(writer, "event")?.clone(), &namespace);
     there_already(send("event", api.create(&PostParams::default(), &event)).await)
 }

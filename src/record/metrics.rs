@@ -22,6 +22,7 @@ use prometheus_client::registry::{Registry, Unit};
 use crate::api::{ConditionStatus, Phase, Rollout, RolloutStatus, SignalState, Step, Tally, Trigger};
 use crate::decide::measure::FailureClass;
 use crate::judge::Stakes;
+use crate::leadership::Leadership;
 use crate::watch::Freshness;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -51,7 +52,11 @@ pub struct Metrics {
 }
 
 /// The registry that `/metrics` answers from, and the counters in it.
-pub fn registry(rollouts: Store<DeserializeGuard<Rollout>>, freshness: Freshness) -> (Registry, Metrics) {
+pub fn registry(
+    rollouts: Store<DeserializeGuard<Rollout>>,
+    freshness: Freshness,
+    leadership: Leadership,
+) -> (Registry, Metrics) {
     let mut registry = Registry::with_prefix("sluice");
     let seconds = || Histogram::new([0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0]);
     let metrics = Metrics {
@@ -70,7 +75,7 @@ pub fn registry(rollouts: Store<DeserializeGuard<Rollout>>, freshness: Freshness
     registry.register("prometheus_query_errors", "Questions without a usable answer", metrics.query_errors.clone());
     let histogram = metrics.query_seconds.clone();
     registry.register_with_unit("prometheus_query_duration", "Time of one question", Unit::Seconds, histogram);
-    registry.register_collector(Box::new(Rollouts { rollouts, freshness }));
+    registry.register_collector(Box::new(Rollouts { rollouts, freshness, leadership }));
     (registry, metrics)
 }
 
@@ -102,6 +107,7 @@ impl crate::prometheus::QueryObserver for Metrics {
 struct Rollouts {
     rollouts: Store<DeserializeGuard<Rollout>>,
     freshness: Freshness,
+    leadership: Leadership,
 }
 
 impl fmt::Debug for Rollouts {
@@ -156,6 +162,9 @@ struct OfSignal {
     signal: String,
     role: &'static str,
 }
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Nothing {}
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct WatchOf {
@@ -330,8 +339,10 @@ impl Collector for Rollouts {
             named,
             |s| s.rollbacks,
         )?;
-        let watches = self.freshness.all();
+        let leads = if self.leadership.may_write() { 1.0 } else { 0.0 };
         let mut gauge = Gauges { encoder: &mut encoder };
+        gauge.family("leader", "1 while this process holds the Lease and decides", |put| put(&Nothing {}, leads))?;
+        let watches = self.freshness.all();
         gauge.family("watch_ready", "1 when a kind has been listed and is watched", |put| {
             watches.iter().try_for_each(|(kind, state)| put(&WatchOf { kind }, if state.ready { 1.0 } else { 0.0 }))
         })?;

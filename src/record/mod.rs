@@ -7,9 +7,13 @@ pub mod metrics;
 mod records;
 mod status;
 
+use kube::Client;
+
 pub use events::publish;
 pub use records::write as write_record;
 pub use status::{commit, malformed};
+
+use crate::leadership::{NotLeader, Writer};
 
 /// A record that could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +38,12 @@ pub enum Error {
         /// What was to be written.
         what: &'static str,
     },
+    /// This process does not lead, or cannot be sure that it still does. Nothing was sent.
+    #[error("{what}: {NotLeader}")]
+    NotLeader {
+        /// What was to be written.
+        what: &'static str,
+    },
 }
 
 impl Error {
@@ -43,8 +53,14 @@ impl Error {
             Self::Conflict { .. } => "conflict",
             Self::Refused { .. } => "record",
             Self::Timeout { .. } => "record_timeout",
+            Self::NotLeader { .. } => "not_leader",
         }
     }
+}
+
+/// The client for one write, if this process leads.
+fn client<'a>(writer: &'a Writer, what: &'static str) -> Result<&'a Client, Error> {
+    writer.client().map_err(|NotLeader| Error::NotLeader { what })
 }
 
 /// Sends one write and sorts what came back.

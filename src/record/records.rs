@@ -5,30 +5,32 @@
 use std::collections::BTreeMap;
 
 use kube::api::{Patch, PatchParams, PostParams};
-use kube::{Api, Client, ResourceExt};
+use kube::{Api, ResourceExt};
 use serde_json::json;
 
-use super::{Error, gone_already, send, there_already};
+use super::{Error, client, gone_already, send, there_already};
 use crate::api::{Intervention, Owner, Release, ReworkEvent, Rollout, names};
 use crate::decide::Record;
+use crate::leadership::Writer;
 
 /// Writes one record.
-pub async fn write(client: &Client, rollout: &Rollout, record: &Record) -> Result<(), Error> {
+pub async fn write(writer: &Writer, rollout: &Rollout, record: &Record) -> Result<(), Error> {
     let namespace = rollout.namespace().unwrap_or_default();
     match record {
         Record::Release { name, spec, status } => {
-            let api: Api<Release> = Api::namespaced(client.clone(), &namespace);
+            let api: Api<Release> = Api::namespaced(client(writer, "release")?.clone(), &namespace);
             let mut release = Release::new(name, spec.as_ref().clone());
             release.metadata.labels = Some(labels(rollout, spec.owner.as_ref()));
             there_already(send("release", api.create(&PostParams::default(), &release)).await)?;
             if let Some(status) = status {
                 let patch = json!({"status": status});
+                let api: Api<Release> = Api::namespaced(client(writer, "release")?.clone(), &namespace);
                 send("release", api.patch_status(name, &PatchParams::default(), &Patch::Merge(patch))).await?;
             }
             Ok(())
         }
         Record::Rework { name, spec } => {
-            let api: Api<ReworkEvent> = Api::namespaced(client.clone(), &namespace);
+            let api: Api<ReworkEvent> = Api::namespaced(client(writer, "rework event")?.clone(), &namespace);
             let mut event = ReworkEvent::new(name, spec.as_ref().clone());
             event.metadata.labels = Some(labels(rollout, spec.owner.as_ref()));
             there_already(send("rework event", api.create(&PostParams::default(), &event)).await)

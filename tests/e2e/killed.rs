@@ -1,4 +1,4 @@
-//! Scenario 29: the operator is killed once in every phase; the end is the same.
+//! Scenario 29: the replica that decides is killed once in every phase; the end is the same.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ enum Death {
     Pod,
 }
 
-/// Kills the operator as soon as the Rollout is seen in this phase.
+/// Kills the leader as soon as the Rollout is seen in this phase.
 async fn kill_in(world: &World, phase: &str, death: Death) {
     world.phase("shop", phase, 90).await;
     match death {
@@ -26,7 +26,7 @@ async fn kill_in(world: &World, phase: &str, death: Death) {
 }
 
 /// One Release, and no event told twice.
-fn assert_recorded_once(world: &World, outcome: &str, reworks: usize) {
+pub fn assert_recorded_once(world: &World, outcome: &str, reworks: usize) {
     let (releases, found) = world.record.look(|now| (look::releases(now, "shop"), look::reworks(now, "shop")));
     assert_eq!(releases.len(), 1, "{releases:#?}");
     assert_eq!(text(&releases[0], "/status/outcome"), outcome);

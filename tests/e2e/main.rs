@@ -20,6 +20,7 @@ mod killed;
 mod latency;
 mod limits;
 mod neighbours;
+mod leadership;
 mod pods;
 mod policies;
 mod provider;

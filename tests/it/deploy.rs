@@ -169,18 +169,67 @@ fn rights_have_no_wildcard_and_no_secrets() {
     }
 }
 
-#[test]
-fn secrets_are_read_one_at_a_time_beside_the_operator() {
+/// A Role of this name in the operator's namespace, bound to the operator.
+fn bound_role(name: &str) -> Value {
     let rights = documents("deploy/rbac.yaml");
-    let of = |kind: &str| rights.iter().find(|one| one["kind"] == kind).unwrap();
-    let (role, binding, account) = (of("Role"), of("RoleBinding"), of("ServiceAccount"));
-    let rule = serde_json::json!([{"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}]);
-    assert_eq!(role["rules"], rule);
-    assert_eq!(binding["roleRef"]["name"], role["metadata"]["name"]);
+    let of = |kind: &str, name: &str| {
+        let mut found = rights.iter().filter(|one| one["kind"] == kind && one["metadata"]["name"] == name);
+        let one = found.next().unwrap_or_else(|| panic!("no {kind} {name}"));
+        assert!(found.next().is_none(), "two {kind}s are called {name}");
+        one
+    };
+    let (role, binding, account) = (of("Role", name), of("RoleBinding", name), of("ServiceAccount", "sluice"));
+    assert_eq!((&binding["roleRef"]["kind"], &binding["roleRef"]["name"]), (&"Role".into(), &role["metadata"]["name"]));
     assert_eq!(binding["subjects"][0]["name"], account["metadata"]["name"]);
     for object in [role, binding] {
         assert_eq!(object["metadata"]["namespace"], account["metadata"]["namespace"]);
     }
+    role.clone()
+}
+
+#[test]
+fn every_role_is_known_here() {
+    let rights = documents("deploy/rbac.yaml");
+    let roles = rights.iter().filter(|one| one["kind"] == "Role").map(|one| one["metadata"]["name"].as_str().unwrap());
+    assert_eq!(roles.collect::<Vec<_>>(), ["sluice-metrics-secrets", "sluice-lease"]);
+}
+
+#[test]
+fn the_operator_may_hold_one_lease() {
+    let cli = <sluice::cli::Cli as clap::CommandFactory>::command();
+    let run = cli.find_subcommand("run").unwrap();
+    let default = |flag: &str| {
+        let argument = run.get_arguments().find(|argument| argument.get_long() == Some(flag)).unwrap();
+        argument.get_default_values()[0].to_str().unwrap()
+    };
+    assert_eq!((default("leader-elect"), default("lease-name")), ("true", "sluice"));
+    let group = serde_json::json!(["coordination.k8s.io"]);
+    let rules = serde_json::json!([
+        {"apiGroups": group, "resources": ["leases"], "verbs": ["create"]},
+        {"apiGroups": group, "resources": ["leases"], "resourceNames": ["sluice"], "verbs": ["get", "list", "watch", "update"]},
+    ]);
+    assert_eq!(bound_role("sluice-lease")["rules"], rules);
+}
+
+#[test]
+fn two_replicas_have_the_time_to_hand_over() {
+    let operator = documents("deploy/operator.yaml").into_iter().find(|one| one["kind"] == "Deployment").unwrap();
+    let spec = &operator["spec"];
+    assert_eq!(spec["replicas"], 2);
+    let update = serde_json::json!({"maxUnavailable": 1, "maxSurge": 0});
+    assert_eq!((&spec["strategy"]["type"], &spec["strategy"]["rollingUpdate"]), (&"RollingUpdate".into(), &update));
+    let pod = &spec["template"]["spec"];
+    // 5 s for the last passes, then the request that releases the Lease.
+    assert!(pod["terminationGracePeriodSeconds"].as_u64().unwrap() > 5 + sluice::leadership::CALL.as_secs());
+    let spread = &pod["topologySpreadConstraints"][0];
+    assert_eq!(spread["labelSelector"]["matchLabels"], spec["selector"]["matchLabels"]);
+    assert_eq!(spread["whenUnsatisfiable"], "ScheduleAnyway");
+}
+
+#[test]
+fn secrets_are_read_one_at_a_time_beside_the_operator() {
+    let rule = serde_json::json!([{"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}]);
+    assert_eq!(bound_role("sluice-metrics-secrets")["rules"], rule);
     let operator = documents("deploy/operator.yaml").into_iter().find(|one| one["kind"] == "Deployment").unwrap();
     let env = operator["spec"]["template"]["spec"]["containers"][0]["env"].as_array().unwrap();
     let namespace = env.iter().find(|one| one["name"] == "SLUICE_NAMESPACE").unwrap();

@@ -16,6 +16,7 @@ mod examples;
 mod governing;
 mod judge_command;
 mod neighbours;
+mod lease;
 mod properties;
 mod routes;
 mod scenarios;

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use sluice::act::{self, Target};
 use sluice::api::{Rollout, RolloutStatus, RouteKind};
 use sluice::decide::{Notice, Severity, Write};
+use sluice::leadership::{Leadership, Writer};
 use sluice::observe::OwnSecrets;
 use sluice::prometheus::{Hidden, SecretData, SecretFault, SecretSource};
 use sluice::record;
@@ -52,6 +53,11 @@ fn served(status: u16, answer: Value) -> (Client, tokio::task::JoinHandle<Vec<Se
     (client, served)
 }
 
+/// The only process there is.
+fn writer(client: &Client) -> Writer {
+    Writer::new(client.clone(), Leadership::always())
+}
+
 fn target() -> Target {
     Target {
         name: "shop".into(),
@@ -68,7 +74,7 @@ fn deployment() -> Value {
 
 async fn act_on(write: Write, status: u16, answer: Value) -> (act::Applied, Sent) {
     let (client, served) = served(status, answer);
-    let applied = act::apply(&client, &target(), &[write]).await;
+    let applied = act::apply(&writer(&client), &target(), &[write]).await;
     drop(client);
     let sent = served.await.unwrap().pop().expect("one request");
     (applied, sent)
@@ -215,7 +221,7 @@ fn rollout() -> Rollout {
 #[tokio::test]
 async fn the_intent_carries_the_version_that_was_read() {
     let (client, served) = served(200, serde_json::to_value(rollout()).unwrap());
-    record::commit(&client, &rollout(), RolloutStatus::default()).await.unwrap();
+    record::commit(&writer(&client), &rollout(), RolloutStatus::default()).await.unwrap();
     drop(client);
     let sent = served.await.unwrap().pop().unwrap();
     assert_eq!(sent.method, "PUT");
@@ -228,7 +234,7 @@ async fn a_conflict_on_the_intent_moves_nothing() {
     let conflict = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "reason": "Conflict",
         "message": "the object has been modified", "code": 409});
     let (client, _served) = served(409, conflict);
-    let error = record::commit(&client, &rollout(), RolloutStatus::default()).await.unwrap_err();
+    let error = record::commit(&writer(&client), &rollout(), RolloutStatus::default()).await.unwrap_err();
     assert!(matches!(error, record::Error::Conflict { .. }), "{error}");
 }
 
@@ -246,7 +252,7 @@ async fn an_event_told_twice_is_one_event() {
     let mut names = Vec::new();
     for _ in 0..2 {
         let (client, served) = served(409, exists.clone());
-        record::publish(&client, &rollout(), &notice, "sluice-0").await.unwrap();
+        record::publish(&writer(&client), &rollout(), &notice, "sluice-0").await.unwrap();
         drop(client);
         let sent = served.await.unwrap().pop().unwrap();
         assert_eq!(sent.path, "/apis/events.k8s.io/v1/namespaces/demo/events?");

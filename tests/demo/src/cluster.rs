@@ -83,8 +83,10 @@ impl Cluster {
         show::typed("kubectl apply -k deploy");
         kubectl.text(&["apply", "-k", "deploy"])?;
         kubectl.text(&["rollout", "status", "-n", "sluice-system", "deployment/sluice", "--timeout=90s"])?;
-        let pod = kubectl.json(&["get", "pods", "-n", "sluice-system", "-l", "app.kubernetes.io/name=sluice"])?;
-        show::line(&format!("The operator runs: {}.", text(&pod, "/items/0/metadata/name")));
+        let pods = kubectl.json(&["get", "pods", "-n", "sluice-system", "-l", "app.kubernetes.io/name=sluice"])?;
+        let pods = pods.pointer("/items").and_then(Value::as_array).cloned().unwrap_or_default();
+        let names: Vec<&str> = pods.iter().map(|pod| text(pod, "/metadata/name")).collect();
+        show::line(&format!("The operator runs: {}. One of them decides.", names.join(", ")));
 
         show::typed("kubectl apply -f examples/shop/app.yaml        # Deployment of 4, Service, HTTPRoute");
         let app = read("examples/shop/app.yaml")?;

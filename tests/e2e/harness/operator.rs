@@ -1,58 +1,189 @@
-//! The operator's Pod: its log, and two ways to kill it.
+//! The operator's Pods: their log, which of them decides, and the ways to take that one away.
 
 use std::path::Path;
+use std::pin::pin;
+use std::time::{Duration, Instant};
 
+use futures::StreamExt;
+use jiff::Timestamp;
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{DeleteParams, ListParams, LogParams};
+use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, ResourceExt};
 
 const NAMESPACE: &str = "sluice-system";
 const LABELS: &str = "app.kubernetes.io/name=sluice";
+const LEASE: &str = "sluice";
+/// How many replicas `deploy/operator.yaml` asks for.
+const REPLICAS: usize = 2;
+
+fn api(client: &Client) -> Api<Pod> {
+    Api::namespaced(client.clone(), NAMESPACE)
+}
 
 async fn pods(client: &Client) -> Vec<Pod> {
-    let api: Api<Pod> = Api::namespaced(client.clone(), NAMESPACE);
-    let list = api.list(&ListParams::default().labels(LABELS)).await;
+    let list = api(client).list(&ListParams::default().labels(LABELS)).await;
     list.map(|list| list.items).unwrap_or_default()
 }
 
-/// The last lines of the operator's log.
+/// The last lines of the operator's log, of all its Pods.
 pub async fn log(client: &Client, lines: i64) -> String {
-    let api: Api<Pod> = Api::namespaced(client.clone(), NAMESPACE);
     let mut text = String::new();
     for pod in pods(client).await {
         let parameters = LogParams { tail_lines: Some(lines), ..LogParams::default() };
-        text.push_str(&api.logs(&pod.name_any(), &parameters).await.unwrap_or_else(|error| error.to_string()));
+        text.push_str(&api(client).logs(&pod.name_any(), &parameters).await.unwrap_or_else(|error| error.to_string()));
     }
     text
 }
 
-/// Deletes the operator's Pod without grace: its successor may start while it still ends.
-pub async fn delete_pod(client: &Client) {
-    let api: Api<Pod> = Api::namespaced(client.clone(), NAMESPACE);
-    for pod in pods(client).await {
-        let now = DeleteParams::default().grace_period(0);
-        let _ = api.delete(&pod.name_any(), &now).await;
+/// The process that holds the Lease.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leader {
+    /// The name under which it holds it: another one after each start.
+    pub identity: String,
+    pub pod: String,
+    /// When this was seen.
+    pub seen: Timestamp,
+}
+
+/// The leader. Waits for one that has taken the Lease over from one that ended.
+pub async fn leader(client: &Client) -> Leader {
+    holder(client, "somebody leads", 30, |_| true).await
+}
+
+/// Waits until another process leads.
+pub async fn taken_over(client: &Client, from: &Leader, seconds: u64) -> Leader {
+    let what = format!("another process than {} leads", from.identity);
+    holder(client, &what, seconds, |identity| identity != from.identity).await
+}
+
+async fn holder(client: &Client, what: &str, seconds: u64, wanted: impl Fn(&str) -> bool) -> Leader {
+    let leases: Api<Lease> = Api::namespaced(client.clone(), NAMESPACE);
+    let mut changes = pin!(watcher::watch_object(leases, LEASE).default_backoff());
+    let deadline = Instant::now() + Duration::from_secs(seconds);
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let Ok(change) = tokio::time::timeout(left, changes.next()).await else {
+            panic!("waited {seconds}s until {what}");
+        };
+        let spec = change.and_then(Result::ok).flatten().and_then(|lease| lease.spec);
+        let identity = spec.and_then(|spec| spec.holder_identity).unwrap_or_default();
+        if let Some((pod, _)) = identity.rsplit_once('_')
+            && wanted(&identity)
+        {
+            return Leader { pod: pod.to_owned(), seen: Timestamp::now(), identity };
+        }
     }
 }
 
-/// `kill -9` to the operator's process: its container is started again in the same Pod.
-pub async fn kill_process(client: &Client) {
-    let mut killed = 0;
-    for pod in pods(client).await {
-        let uid = pod.uid().unwrap_or_default();
-        // The kubelet writes the Pod's UID into the name of its cgroup, with one or another separator.
-        let spellings = [uid.clone(), uid.replace('-', "_")];
-        for process in processes() {
-            let cgroup = std::fs::read_to_string(process.join("cgroup")).unwrap_or_default();
-            let command = std::fs::read_to_string(process.join("cmdline")).unwrap_or_default();
-            if spellings.iter().any(|uid| cgroup.contains(uid.as_str())) && command.contains("sluice") {
-                let id = process.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
-                let status = std::process::Command::new("kill").args(["-9", &id]).status();
-                killed += usize::from(status.is_ok_and(|status| status.success()));
-            }
+/// Waits until what is asked for is found in the Pods.
+async fn until<T>(client: &Client, what: &str, seconds: u64, found: impl Fn(&[Pod]) -> Option<T>) -> T {
+    let mut changes = pin!(watcher(api(client), watcher::Config::default().labels(LABELS)).default_backoff());
+    let deadline = Instant::now() + Duration::from_secs(seconds);
+    loop {
+        if let Some(found) = found(&pods(client).await) {
+            return found;
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        if tokio::time::timeout(left, changes.next()).await.is_err() {
+            panic!("waited {seconds}s until {what}");
         }
     }
-    assert!(killed > 0, "no process of the operator was found");
+}
+
+/// Waits until every replica is ready.
+pub async fn complete(client: &Client) {
+    let ready = |pod: &&Pod| {
+        let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
+        let ready = conditions.into_iter().flatten().any(|one| one.type_ == "Ready" && one.status == "True");
+        ready && pod.metadata.deletion_timestamp.is_none()
+    };
+    until(client, "all replicas of the operator are ready", 90, |pods| {
+        (pods.iter().filter(ready).count() == REPLICAS && pods.len() == REPLICAS).then_some(())
+    })
+    .await;
+}
+
+/// Waits until the container of a Pod has ended since a time, and returns its exit code.
+pub async fn ended(client: &Client, pod: &str, since: Timestamp, seconds: u64) -> i32 {
+    until(client, &format!("the container of {pod} ends"), seconds, |pods| {
+        let status = pods.iter().find(|one| one.name_any() == pod)?.status.as_ref()?;
+        let container = status.container_statuses.as_ref()?.first()?;
+        let states = [&container.state, &container.last_state];
+        let mut ends = states.into_iter().flatten().filter_map(|state| state.terminated.as_ref());
+        let last = ends.find(|end| end.finished_at.as_ref().is_some_and(|at| at.0 >= since))?;
+        Some(last.exit_code)
+    })
+    .await
+}
+
+/// Deletes a Pod of the operator with the grace that it asks for: SIGTERM.
+pub async fn terminate(client: &Client, pod: &str) {
+    api(client).delete(pod, &DeleteParams::default()).await.expect("the operator's Pod");
+}
+
+/// Deletes a Pod of the operator without grace: its successor may start while it still ends.
+pub async fn remove(client: &Client, pod: &str) {
+    let _ = api(client).delete(pod, &DeleteParams::default().grace_period(0)).await;
+}
+
+/// Deletes the leader's Pod without grace.
+pub async fn delete_pod(client: &Client) {
+    remove(client, &leader(client).await.pod).await;
+}
+
+/// `kill -9` to the leader's process: its container is started again in the same Pod.
+pub async fn kill_process(client: &Client) {
+    signal("-9", &processes_of(client, &leader(client).await.pod).await);
+}
+
+/// A process that was stopped; it goes on when this is dropped.
+#[derive(Debug)]
+pub struct Halted(Vec<String>);
+
+impl Halted {
+    /// Lets it go on.
+    pub fn resume(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Halted {
+    fn drop(&mut self) {
+        for id in &self.0 {
+            let _ = std::process::Command::new("kill").args(["-CONT", id]).status();
+        }
+    }
+}
+
+/// Stops a process of the operator where it is, as a machine that hangs does.
+pub async fn halt(client: &Client, pod: &str) -> Halted {
+    let halted = Halted(processes_of(client, pod).await);
+    signal("-STOP", &halted.0);
+    halted
+}
+
+fn signal(signal: &str, ids: &[String]) {
+    let status = std::process::Command::new("kill").arg(signal).args(ids).status();
+    assert!(status.is_ok_and(|status| status.success()), "kill {signal} {ids:?}");
+}
+
+/// The process ids of the operator in one of its Pods.
+async fn processes_of(client: &Client, pod: &str) -> Vec<String> {
+    let pods = pods(client).await;
+    let uid = pods.iter().find(|one| one.name_any() == pod).and_then(ResourceExt::uid).expect("the operator's Pod");
+    // The kubelet writes the Pod's UID into the name of its cgroup, with one or another separator.
+    let spellings = [uid.clone(), uid.replace('-', "_")];
+    let of_pod = processes().into_iter().filter(|process| {
+        let cgroup = std::fs::read_to_string(process.join("cgroup")).unwrap_or_default();
+        let command = std::fs::read_to_string(process.join("cmdline")).unwrap_or_default();
+        spellings.iter().any(|uid| cgroup.contains(uid.as_str())) && command.contains("sluice")
+    });
+    let ids: Vec<String> =
+        of_pod.filter_map(|process| process.file_name().and_then(|name| name.to_str()).map(str::to_owned)).collect();
+    assert!(!ids.is_empty(), "no process of the operator was found in {pod}");
+    ids
 }
 
 fn processes() -> Vec<std::path::PathBuf> {
