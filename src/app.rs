@@ -76,8 +76,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let poller = poller.context("the client for Prometheus cannot be made")?;
     let writer = Writer::new(client.clone(), leadership.clone());
     let reporter = options.reporter.clone();
-    let context =
-        Context::new(client, writer, stores.clone(), poller.clone(), own, reporter, shipped(&account));
+    let context = Context::new(client, writer, stores.clone(), poller.clone(), own, reporter, shipped(&account));
     let context = Arc::new(context);
 
     let mut tasks: JoinSet<(&'static str, anyhow::Result<()>)> = JoinSet::new();

@@ -14,7 +14,7 @@ use super::intervention::{Action, InterventionResult};
 pub struct Hold {
     /// Who asked for it.
     pub by: String,
-    /// Why.
+    /// Why it was asked for.
     pub reason: String,
     /// Since when.
     #[schemars(schema_with = "super::units::time_schema")]
@@ -33,7 +33,7 @@ pub struct Answered {
     pub result: InterventionResult,
     /// What was done, or why not.
     pub message: String,
-    /// When.
+    /// When that was.
     #[schemars(schema_with = "super::units::time_schema")]
     pub at: Timestamp,
 }
@@ -48,7 +48,7 @@ pub struct Intervened {
     pub action: Action,
     /// Who asked.
     pub by: String,
-    /// Why.
+    /// Why it was asked for.
     pub reason: String,
     /// When it was honoured.
     #[schemars(schema_with = "super::units::time_schema")]
@@ -65,7 +65,7 @@ pub struct LetThrough {
     pub revision: String,
     /// Who let it through.
     pub by: String,
-    /// Why.
+    /// Why it was asked for.
     pub reason: String,
 }
 
@@ -121,7 +121,7 @@ pub struct Watching {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Escaped {
-    /// When.
+    /// When it was found.
     #[schemars(schema_with = "super::units::time_schema")]
     pub at: Timestamp,
     /// The signal that breached.

@@ -2,12 +2,11 @@
 
 use super::neighbours;
 use super::snapshot::{Snapshot, Workload};
-use crate::api::Duration;
 
 /// One sentence for each.
 pub(super) fn of(s: &Snapshot, workload: &Workload) -> Vec<String> {
     let mut warnings = Vec::new();
-    let Workload { name, pre_stop, max_unavailable, termination_grace, .. } = workload;
+    let Workload { name, pre_stop, max_unavailable, .. } = workload;
     if !pre_stop {
         warnings.push(format!(
             "the first container of Deployment {name} has no lifecycle.preStop: requests may fail while pods leave; add lifecycle.preStop.sleep.seconds: 5"
@@ -16,12 +15,6 @@ pub(super) fn of(s: &Snapshot, workload: &Workload) -> Vec<String> {
     if let Some(share) = max_unavailable.as_ref().filter(|share| !["0", "0%"].contains(&share.as_str())) {
         warnings.push(format!(
             "spec.strategy.rollingUpdate.maxUnavailable of Deployment {name} is {share}: while it is promoted, pods may leave before new ones are available; set it to 0"
-        ));
-    }
-    let (grace, drain) = (Duration::from_secs(u64::from(*termination_grace)), s.rollout.spec.traffic.drain);
-    if grace > drain {
-        warnings.push(format!(
-            "terminationGracePeriodSeconds of Deployment {name} is {termination_grace} and spec.traffic.drain {drain}: drain should be at least {grace}"
         ));
     }
     warnings.extend(neighbours::unclear(s, workload));

@@ -36,13 +36,13 @@ pub async fn write(writer: &Writer, rollout: &Rollout, record: &Record) -> Resul
             there_already(send("rework event", api.create(&PostParams::default(), &event)).await)
         }
         Record::Answer { name, uid, status } => {
-            let api: Api<Intervention> = Api::namespaced(client.clone(), &namespace);
+            let api: Api<Intervention> = Api::namespaced(client(writer, "answer")?.clone(), &namespace);
             // With another object's UID the API server refuses: an answer belongs to this very Intervention.
             let patch = json!({"metadata": {"uid": uid}, "status": status});
             gone_already(send("answer", api.patch_status(name, &PatchParams::default(), &Patch::Merge(patch))).await)
         }
         Record::Escaped { name, escaped } => {
-            let api: Api<Release> = Api::namespaced(client.clone(), &namespace);
+            let api: Api<Release> = Api::namespaced(client(writer, "release")?.clone(), &namespace);
             let patch = json!({"status": {"escaped": escaped}});
             gone_already(send("release", api.patch_status(name, &PatchParams::default(), &Patch::Merge(patch))).await)
         }

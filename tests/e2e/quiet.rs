@@ -5,6 +5,7 @@ use kube::api::{DynamicObject, Patch, PatchParams};
 use serde_json::json;
 
 use crate::harness::app::Plan;
+use crate::harness::gateway::{Client, assert_unharmed};
 use crate::harness::look::{self, stable_pods};
 use crate::harness::record::{Kind, Now};
 use crate::harness::{audit, shared};
@@ -88,6 +89,32 @@ fn scenario_04_replicas_and_metadata_start_nothing() {
             let sets = world.record.history(Kind::Deployment, "shop");
             let template = &sets[0].object["spec"]["template"];
             assert!(sets.iter().all(|seen| seen.object["spec"]["template"] == *template));
+        })
+    });
+}
+
+#[test]
+fn an_autoscaler_scales_a_workload_at_rest_and_starts_nothing() {
+    shared("autoscaled", |world| {
+        Box::pin(async move {
+            let app = world.app("shop");
+            world.deploy(&app).await;
+            world.adopt(&app, &Plan::default()).await;
+            let client = Client::start(&app, 60).await;
+
+            let scaled_to = |pods: u64| {
+                move |now: &Now| {
+                    let deployment =
+                        now.get(Kind::Deployment, "shop").filter(|deployment| look::rolled_out(deployment))?;
+                    (look::number(deployment, "/spec/replicas") == pods).then_some(())
+                }
+            };
+            world.apply(&[app.autoscaler(1, 3, 20)]).await;
+            world.until("60 requests/s are 3 pods of 20", 60, scaled_to(3)).await;
+            assert_unharmed(&client.stop().await);
+            world.until("no requests are 1 pod", 60, scaled_to(1)).await;
+
+            world.stays("nothing is released", 1, nothing_released).await;
         })
     });
 }

@@ -296,7 +296,7 @@ async fn after_the_end_of_the_term_nothing_is_sent() {
 
     let target =
         Target { name: "shop".into(), namespace: "demo".into(), resource_version: "7".into(), finalizers: Vec::new() };
-    let plan = [Write::AddFinalizer, Write::ProveGate { workload: "shop".into() }];
+    let plan = [Write::AddFinalizer, Write::ProveGate { workload: "shop".into(), policies: String::new() }];
     let applied = act::apply(&writer, &target, &plan).await;
     assert!(applied.done.is_empty());
     let error = applied.error.unwrap();

@@ -152,6 +152,32 @@ impl App {
         })
     }
 
+    /// An autoscaler that gives each pod so many of the requests that the gateway sends to the shop's Service.
+    ///
+    /// It has no `behavior`; a scenario adds its own. Only a testbed has the metric.
+    pub fn autoscaler(&self, min: u32, max: u32, per_pod_rps: u32) -> Value {
+        json!({
+            "apiVersion": "autoscaling/v2",
+            "kind": "HorizontalPodAutoscaler",
+            "metadata": {"name": self.name, "namespace": self.namespace},
+            "spec": {
+                "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": self.name},
+                "minReplicas": min,
+                "maxReplicas": max,
+                "metrics": [{
+                    "type": "External",
+                    "external": {
+                        "metric": {
+                            "name": "requests_per_second",
+                            "selector": {"matchLabels": {"service": self.name}},
+                        },
+                        "target": {"type": "AverageValue", "averageValue": per_pod_rps.to_string()},
+                    },
+                }],
+            },
+        })
+    }
+
     pub fn rollout(&self, plan: &Plan) -> Value {
         let wave = |(weight, bake): &(u8, &str)| {
             let mut wave = json!({"weight": weight, "bake": bake});

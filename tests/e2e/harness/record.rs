@@ -28,11 +28,13 @@ pub enum Kind {
     EndpointSlice,
     NetworkPolicy,
     PodDisruptionBudget,
+    Hpa,
+    Intervention,
     Event,
 }
 
 impl Kind {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 13] = [
         Self::Rollout,
         Self::Release,
         Self::ReworkEvent,
@@ -43,6 +45,8 @@ impl Kind {
         Self::EndpointSlice,
         Self::NetworkPolicy,
         Self::PodDisruptionBudget,
+        Self::Hpa,
+        Self::Intervention,
         Self::Event,
     ];
 
@@ -58,6 +62,8 @@ impl Kind {
             Self::EndpointSlice => ("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices"),
             Self::NetworkPolicy => ("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies"),
             Self::PodDisruptionBudget => ("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets"),
+            Self::Intervention => ("sluice.dev", "v1alpha1", "Intervention", "interventions"),
+            Self::Hpa => ("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers"),
             Self::Event => ("events.k8s.io", "v1", "Event", "events"),
         };
         let kind = kube::api::GroupVersionKind::gvk(group, version, kind);

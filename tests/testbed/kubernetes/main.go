@@ -1,4 +1,4 @@
-// Command kubernetes is every server of the testbed's control plane and its kubelet in one binary.
+// Command kubernetes is every server of the testbed's control plane, its kubelet and its metrics adapter in one binary.
 //
 // One process runs one server: several of them in one process fight over flags, signal handlers and
 // metrics registries that are global to the process.
@@ -23,7 +23,7 @@ import (
 
 func main() {
 	if len(os.Args) < 2 {
-		fmt.Fprintln(os.Stderr, "name a server: etcd, apiserver, controller-manager, scheduler or kubelet")
+		fmt.Fprintln(os.Stderr, "name a server: etcd, apiserver, controller-manager, scheduler, kubelet or metrics-adapter")
 		os.Exit(2)
 	}
 	// Constructing a command already changes process-wide state, so only the chosen one is built.
@@ -31,6 +31,12 @@ func main() {
 	switch os.Args[1] {
 	case "etcd":
 		if err := runEtcd(os.Args[2:]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	case "metrics-adapter":
+		if err := runMetricsAdapter(os.Args[2:]); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}

@@ -123,7 +123,7 @@ fn finish(testbed: &Testbed, layout: &Layout, parts: &Parts, progress: Progress)
     wait(testbed, layout, progress, "the node", |status| status.node_ready)?;
     progress.say("node ready");
     wait(testbed, layout, progress, "the gateway", |status| status.gateway_ready && is_ready(status, "traefik"))?;
-    for component in ["prometheus", "alertmanager", "controller-manager", "scheduler", "kubelet"] {
+    for component in ["prometheus", "alertmanager", "controller-manager", "scheduler", "kubelet", "metrics-adapter"] {
         wait(testbed, layout, progress, component, |status| is_ready(status, component))?;
     }
     progress.say("gateway, Prometheus and Alertmanager ready");

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::pki::FRONT_PROXY;
 use super::{Layout, addresses, layout};
 use crate::parts::Parts;
 
@@ -39,7 +40,7 @@ pub struct Component {
 /// The names in groups, in the order in which groups are stopped: the API server before the etcd it needs.
 pub const STOP_ORDER: [&[&str]; 4] = [
     &["kubelet", "traefik", "prometheus", "alertmanager"],
-    &["controller-manager", "scheduler", "containerd"],
+    &["controller-manager", "scheduler", "containerd", "metrics-adapter"],
     &["apiserver"],
     &["etcd"],
 ];
@@ -54,6 +55,8 @@ pub fn all(layout: &Layout, parts: &Parts) -> Vec<Component> {
 pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 const ETCD: &str = "http://127.0.0.1:2379";
 const API_READY: &str = "https://10.250.0.1:443/readyz";
+/// The metrics adapter as the autoscaler reaches it: the API server passes requests on to it.
+const METRICS_READY: &str = "https://10.250.0.1:443/apis/external.metrics.k8s.io/v1beta1";
 
 fn component(name: &'static str, program: PathBuf, args: Vec<String>, gate: Gate, ready: Gate) -> Component {
     Component { name, program, args, env: Vec::new(), gate, ready, patience: Duration::from_secs(2) }
@@ -83,6 +86,9 @@ fn control_plane(layout: &Layout, parts: &Parts) -> Vec<Component> {
             "--allow-privileged=true",
             "--kubelet-preferred-address-types=InternalIP",
             "--enable-aggregator-routing=true",
+            "--requestheader-username-headers=X-Remote-User",
+            "--requestheader-group-headers=X-Remote-Group",
+            "--requestheader-extra-headers-prefix=X-Remote-Extra-",
             "--audit-log-maxsize=500",
             "--audit-log-maxbackup=1",
         ]),
@@ -94,6 +100,10 @@ fn control_plane(layout: &Layout, parts: &Parts) -> Vec<Component> {
             pki("token-auth-file", "tokens.csv"),
             pki("service-account-key-file", "sa.pub"),
             pki("service-account-signing-key-file", "sa.key"),
+            pki("proxy-client-cert-file", "front-proxy.crt"),
+            pki("proxy-client-key-file", "front-proxy.key"),
+            pki("requestheader-client-ca-file", "front-proxy-ca.crt"),
+            format!("--requestheader-allowed-names={FRONT_PROXY}"),
             format!("--audit-policy-file={}", layout.path("audit-policy.yaml").display()),
             format!("--audit-log-path={}", layout.audit_log().display()),
         ],
@@ -112,14 +122,25 @@ fn control_plane(layout: &Layout, parts: &Parts) -> Vec<Component> {
         ]
         .concat()
     };
-    let mut controller_manager =
-        client("controller-manager", "controller-manager.kubeconfig", &["--use-service-account-credentials=true"]);
+    let mut controller_manager = client(
+        "controller-manager",
+        "controller-manager.kubeconfig",
+        &[
+            "--use-service-account-credentials=true",
+            // An autoscaler follows its metric within seconds, down as well; the defaults are 15 s and 5 min.
+            "--horizontal-pod-autoscaler-sync-period=1s",
+            "--horizontal-pod-autoscaler-downscale-stabilization=3s",
+        ],
+    );
     controller_manager.extend([pki("service-account-private-key-file", "sa.key"), pki("root-ca-file", "ca.crt")]);
     let scheduler = client("scheduler", "scheduler.kubeconfig", &[]);
+    // It waits for etcd by itself.
+    let mut apiserver = component("apiserver", binary.clone(), apiserver, Gate::Open, answers(API_READY));
+    // By it the API server knows the metrics adapter.
+    apiserver.env = vec![("SSL_CERT_FILE".to_owned(), layout.pki("ca.crt").display().to_string())];
     vec![
         component("etcd", binary.clone(), etcd, Gate::Open, answers("http://127.0.0.1:2379/health")),
-        // It waits for etcd by itself.
-        component("apiserver", binary.clone(), apiserver, Gate::Open, answers(API_READY)),
+        apiserver,
         component(
             "controller-manager",
             binary.clone(),
@@ -210,19 +231,59 @@ fn traffic_and_metrics(layout: &Layout, parts: &Parts) -> Vec<Component> {
         Gate::Open,
         answers("http://10.250.0.1:9093/-/ready"),
     );
-    vec![traefik, prometheus, alertmanager]
+    vec![traefik, prometheus, alertmanager, metrics_adapter(layout, parts)]
+}
+
+fn metrics_adapter(layout: &Layout, parts: &Parts) -> Component {
+    let pki = |flag: &str, file: &str| format!("--{flag}={}", layout.pki(file).display());
+    component(
+        "metrics-adapter",
+        parts.kubernetes.join("kubernetes"),
+        vec![
+            "metrics-adapter".to_owned(),
+            format!("--prometheus-url={}", addresses::PROMETHEUS_URL),
+            format!("--config={}", layout.path("metrics-adapter.yaml").display()),
+            "--bind-address=10.250.0.1".to_owned(),
+            "--secure-port=6443".to_owned(),
+            pki("tls-cert-file", "metrics-adapter.crt"),
+            pki("tls-private-key-file", "metrics-adapter.key"),
+            pki("lister-kubeconfig", "metrics-adapter.kubeconfig"),
+            pki("authentication-kubeconfig", "metrics-adapter.kubeconfig"),
+            pki("authorization-kubeconfig", "metrics-adapter.kubeconfig"),
+        ],
+        // Before, it has no right to read how the API server will prove itself.
+        Gate::Exists(layout.manifests_applied()),
+        answers(METRICS_READY),
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn every_component_has_its_place_in_the_stop_order() {
+    fn components() -> Vec<Component> {
         let parts =
             Parts { kubernetes: "/k".into(), debian: "/d".into(), python: "/p".into(), gateway_api: "/g".into() };
-        let mut names: Vec<_> =
-            all(&Layout::new("unit").unwrap(), &parts).iter().map(|component| component.name).collect();
+        all(&Layout::new("unit").unwrap(), &parts)
+    }
+
+    #[test]
+    fn the_api_server_is_led_to_where_the_metrics_adapter_listens() {
+        let components = components();
+        let adapter = components.iter().find(|component| component.name == "metrics-adapter").unwrap();
+        let objects = include_str!("files/metrics.yaml");
+        for (flag, field) in
+            [("--bind-address=10.250.0.1", r#"addresses: ["10.250.0.1"]"#), ("--secure-port=6443", "port: 6443}")]
+        {
+            assert!(adapter.args.iter().any(|argument| argument == flag), "{:?}", adapter.args);
+            assert!(objects.contains(field), "{field} in {objects}");
+        }
+    }
+
+    #[test]
+    fn every_component_has_its_place_in_the_stop_order() {
+        let components = components();
+        let mut names: Vec<_> = components.iter().map(|component| component.name).collect();
         let mut order = STOP_ORDER.concat();
         names.sort_unstable();
         order.sort_unstable();

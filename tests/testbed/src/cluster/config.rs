@@ -24,6 +24,7 @@ pub fn write(layout: &Layout, parts: &Parts) -> Result<()> {
         ("pki/scheduler.kubeconfig", "system:kube-scheduler"),
         ("pki/kubelet.kubeconfig", "system:node:node1"),
         ("pki/traefik.kubeconfig", "traefik"),
+        ("pki/metrics-adapter.kubeconfig", "metrics-adapter"),
     ] {
         let text = fill(include_str!("files/kubeconfig.yaml"), layout, parts)
             .replace("@USER@", user)
@@ -40,6 +41,8 @@ pub fn write(layout: &Layout, parts: &Parts) -> Result<()> {
         ("alertmanager.yml", include_str!("files/alertmanager.yml")),
         ("access.yaml", include_str!("files/access.yaml")),
         ("gateway.yaml", include_str!("files/gateway.yaml")),
+        ("metrics.yaml", include_str!("files/metrics.yaml")),
+        ("metrics-adapter.yaml", include_str!("files/metrics-adapter.yaml")),
     ] {
         fs::write(layout.path(file), fill(template, layout, parts))?;
     }

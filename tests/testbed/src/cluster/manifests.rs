@@ -1,4 +1,4 @@
-//! Puts the objects into the cluster that the gateway and the supervisor need. Run it inside the testbed's network.
+//! Puts the objects into the cluster that the gateway, the metrics adapter and the supervisor need. Run it inside the testbed's network.
 
 use anyhow::{Context, Result};
 
@@ -6,7 +6,7 @@ use super::Layout;
 use crate::handle::Testbed;
 use crate::parts::{self, Parts};
 
-/// Applies CRDs, access rules and the gateway; a second call changes nothing.
+/// Applies CRDs, access rules, the gateway and the metrics API; a second call changes nothing.
 ///
 /// # Errors
 /// When the API server refuses an object or does not answer.
@@ -22,6 +22,7 @@ pub fn apply(testbed: &Testbed, layout: &Layout, parts: &Parts) -> Result<()> {
     let crds = parts.gateway_api.display().to_string();
     let access = layout.path("access.yaml").display().to_string();
     let gateway = layout.path("gateway.yaml").display().to_string();
+    let metrics = layout.path("metrics.yaml").display().to_string();
     kubectl(&["apply", "--server-side", "-f", &crds, "-f", &access]).context("cannot apply the Gateway API's CRDs")?;
     kubectl(&[
         "wait",
@@ -33,7 +34,8 @@ pub fn apply(testbed: &Testbed, layout: &Layout, parts: &Parts) -> Result<()> {
         "httproutes.gateway.networking.k8s.io",
     ])
     .context("the Gateway API's CRDs were not established")?;
-    kubectl(&["apply", "--server-side", "-f", &gateway]).context("cannot create the gateway")?;
+    kubectl(&["apply", "--server-side", "-f", &gateway, "-f", &metrics])
+        .context("cannot create the gateway and the metrics API")?;
     std::fs::write(layout.manifests_applied(), "")?;
     Ok(())
 }

@@ -11,12 +11,13 @@ use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, 
 use super::Layout;
 
 /// Who may talk to the API server by token, beside Pods with their ServiceAccounts: user and group.
-const USERS: [(&str, &str); 6] = [
+const USERS: [(&str, &str); 7] = [
     ("admin", "system:masters"),
     ("system:kube-controller-manager", ""),
     ("system:kube-scheduler", ""),
     ("system:node:node1", "system:nodes"),
     ("traefik", ""),
+    ("metrics-adapter", ""),
     (SD_USER, ""),
 ];
 /// The user, and the user agent, of the supervisor's own reads.
@@ -40,28 +41,28 @@ impl Tokens {
     }
 }
 
-/// Writes `ca.crt`, `server.crt`, `server.key`, `sa.key`, `sa.pub` and `tokens.csv`.
+/// The name in the certificate by which an aggregated API knows that the API server speaks to it.
+pub const FRONT_PROXY: &str = "front-proxy-client";
+/// The names and addresses of the API server and of the node, both with the certificate `server`.
+const SERVER: [&str; 6] = ["127.0.0.1", "10.96.0.1", "10.250.0.1", "localhost", "kubernetes.default.svc", "node1"];
+
+/// Writes `sa.key`, `sa.pub`, `tokens.csv`, and `.crt` and `.key` of `server`, `metrics-adapter` and `front-proxy`.
+///
+/// `ca.crt` is behind the first two. `front-proxy-ca.crt` is behind the last alone: who has a certificate of that
+/// authority speaks for any user.
 ///
 /// # Errors
 /// When a file cannot be written.
 pub fn write(layout: &Layout) -> Result<Tokens> {
     fs::create_dir_all(layout.path("pki"))?;
 
-    let ca_key = KeyPair::generate()?;
-    let mut ca = CertificateParams::default();
-    ca.distinguished_name.push(DnType::CommonName, "sluice-testbed");
-    ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    ca.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
-    let ca_certificate = ca.self_signed(&ca_key)?;
-    fs::write(layout.pki("ca.crt"), ca_certificate.pem())?;
-
-    let server_key = KeyPair::generate()?;
-    let names = ["127.0.0.1", "10.96.0.1", "10.250.0.1", "localhost", "kubernetes.default.svc", "node1"];
-    let mut server = CertificateParams::new(names.map(str::to_owned).to_vec())?;
-    server.distinguished_name.push(DnType::CommonName, "kube-apiserver");
-    let server_certificate = server.signed_by(&server_key, &Issuer::from_params(&ca, &ca_key))?;
-    fs::write(layout.pki("server.crt"), server_certificate.pem())?;
-    secret(&layout.pki("server.key"), &server_key.serialize_pem())?;
+    let ca = Authority::new("sluice-testbed")?;
+    fs::write(layout.pki("ca.crt"), &ca.pem)?;
+    ca.certify(layout, "server", "kube-apiserver", &SERVER)?;
+    ca.certify(layout, "metrics-adapter", "metrics-adapter", &["metrics-adapter.kube-system.svc"])?;
+    let front_proxy = Authority::new("sluice-testbed-front-proxy")?;
+    fs::write(layout.pki("front-proxy-ca.crt"), &front_proxy.pem)?;
+    front_proxy.certify(layout, "front-proxy", FRONT_PROXY, &[])?;
 
     let service_accounts = KeyPair::generate()?;
     secret(&layout.pki("sa.key"), &service_accounts.serialize_pem())?;
@@ -76,6 +77,34 @@ pub fn write(layout: &Layout) -> Result<Tokens> {
     }
     secret(&layout.pki("tokens.csv"), &table)?;
     Ok(Tokens(tokens))
+}
+
+/// A certificate authority of this testbed. Its key is forgotten when all certificates are made.
+struct Authority {
+    pem: String,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+impl Authority {
+    fn new(name: &str) -> Result<Self> {
+        let key = KeyPair::generate()?;
+        let mut parameters = CertificateParams::default();
+        parameters.distinguished_name.push(DnType::CommonName, name);
+        parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        parameters.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
+        let pem = parameters.self_signed(&key)?.pem();
+        Ok(Self { pem, issuer: Issuer::new(parameters, key) })
+    }
+
+    /// Writes the certificate and the key of `name`, who is reached by `hosts`, into two files of the testbed.
+    fn certify(&self, layout: &Layout, file: &str, name: &str, hosts: &[&str]) -> Result<()> {
+        let key = KeyPair::generate()?;
+        let mut parameters = CertificateParams::new(hosts.iter().map(|&host| host.to_owned()).collect::<Vec<_>>())?;
+        parameters.distinguished_name.push(DnType::CommonName, name);
+        let certificate = parameters.signed_by(&key, &self.issuer)?;
+        fs::write(layout.pki(&format!("{file}.crt")), certificate.pem())?;
+        secret(&layout.pki(&format!("{file}.key")), &key.serialize_pem())
+    }
 }
 
 /// Writes a file that only its owner may read.

@@ -1,4 +1,4 @@
-//! Builds the control plane, the kubelet and the pause program from the published Go modules of Kubernetes.
+//! Builds the control plane, the kubelet, the metrics adapter and the pause program from published Go modules.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -16,12 +16,13 @@ const GO_MOD: &str = include_str!("../../kubernetes/go.mod");
 const GO_SUM: &str = include_str!("../../kubernetes/go.sum");
 const MAIN_GO: &str = include_str!("../../kubernetes/main.go");
 const ETCD_GO: &str = include_str!("../../kubernetes/etcd.go");
+const METRICS_GO: &str = include_str!("../../kubernetes/metrics.go");
 const PAUSE_GO: &str = include_str!("../../kubernetes/pause/main.go");
 
 /// The name of this build: it changes with the sources, the version and the compiler.
 pub(super) fn key() -> Result<String> {
     let go_version = watched::output(go().args(["env", "GOVERSION"]).current_dir("/")).context(HOW_TO_GET_GO)?;
-    let inputs = ["1", GO_MOD, GO_SUM, MAIN_GO, ETCD_GO, PAUSE_GO, VERSION, go_version.trim()];
+    let inputs = ["1", GO_MOD, GO_SUM, MAIN_GO, ETCD_GO, METRICS_GO, PAUSE_GO, VERSION, go_version.trim()];
     Ok(cache::key(&inputs))
 }
 
@@ -49,6 +50,7 @@ fn build(folder: &Path, progress: Progress) -> Result<()> {
         ("go.sum", GO_SUM),
         ("main.go", MAIN_GO),
         ("etcd.go", ETCD_GO),
+        ("metrics.go", METRICS_GO),
         ("pause/main.go", PAUSE_GO),
     ] {
         std::fs::write(source.join(name), text)?;
@@ -112,6 +114,8 @@ mod tests {
         let replaced = GO_MOD.lines().filter(|line| line.contains("=> k8s.io/")).collect::<Vec<_>>();
         assert_eq!(replaced.len(), 33);
         assert!(replaced.iter().all(|line| line.ends_with(&staging)), "{replaced:?}");
+        let (minor, _) = VERSION.rsplit_once('.').unwrap();
+        assert!(GO_MOD.contains(&format!("sigs.k8s.io/custom-metrics-apiserver {minor}.")));
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub(crate) use watched::output;
 /// Where the parts are, once they are there.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Parts {
-    /// Holds `kubernetes` (all servers in one binary) and `pause`.
+    /// Holds `kubernetes` (all servers and the metrics adapter in one binary) and `pause`.
     pub kubernetes: PathBuf,
     /// An unpacked set of Debian packages, as if it were `/`.
     pub debian: PathBuf,
