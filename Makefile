@@ -106,6 +106,10 @@ bench-verdicts: ## Simulate the verdicts and write docs/verdict-tables.md; fails
 crds: ## Write crds/ anew from src/api
 	cargo run --locked --quiet --bin sluice -- crds --dir crds
 
+.PHONY: reasons
+reasons: ## Write docs/reasons.md anew from src/decide/reasons.rs
+	cargo run --locked --quiet --bin sluice -- reasons > docs/reasons.md
+
 .PHONY: verify-crds
 verify-crds: ## Fail if crds/ is not what src/api says
 	cargo test --locked --test it crds::

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::decide::reasons::{self, REASONS};
+use crate::decide::steps;
 use crate::{app, crds, judge_command, telemetry};
 
 /// Progressive rollout controller for Kubernetes.
@@ -26,6 +28,13 @@ enum Command {
         #[arg(long, value_name = "FOLDER")]
         dir: Option<PathBuf>,
     },
+    /// Print every reason of conditions, events and records: what it means and what to do.
+    Reasons {
+        /// Print this one only.
+        name: Option<String>,
+    },
+    /// Print the state machine of an attempt as a Mermaid diagram.
+    Steps,
     /// Say what the verdict on given counts is, poll by poll.
     Judge(judge_command::Args),
 }
@@ -81,6 +90,15 @@ impl Cli {
         match self.command {
             Command::Run(args) => run(args),
             Command::Crds { dir } => write_crds(dir),
+            Command::Reasons { name: None } => {
+                print!("{}", reasons::markdown());
+                Ok(())
+            }
+            Command::Reasons { name: Some(name) } => explain(&name),
+            Command::Steps => {
+                print!("{}", steps::diagram());
+                Ok(())
+            }
             Command::Judge(args) => args.run(),
         }
     }
@@ -106,6 +124,13 @@ fn run(args: RunArgs) -> anyhow::Result<()> {
     // Waits for no thread: whoever does not lead any more ends at once.
     runtime.shutdown_background();
     ended
+}
+
+fn explain(name: &str) -> anyhow::Result<()> {
+    let found = REASONS.iter().find(|reason| reason.name.eq_ignore_ascii_case(name));
+    let reason = found.with_context(|| format!("no reason is called {name:?}; `sluice reasons` prints all"))?;
+    println!("{}: {}\nWhat to do: {}", reason.name, reason.meaning, reason.next);
+    Ok(())
 }
 
 fn write_crds(dir: Option<PathBuf>) -> anyhow::Result<()> {

@@ -3,9 +3,11 @@
 //! No clock, no network, no client, no logging: the same snapshot gives the same decision. Everything that moves is
 //! in the decision as data; `act` and `record` have no choices left.
 //!
-//! The way through: [`decide`] looks whether the Rollout is leaving, at rest (`rest`) or has an attempt in progress
-//! (`run`, then `closing`). `preflight`, `pods` and `verdict` judge; `weights`, `canary` and `queries` know how things
-//! are written; `report` says it to people; `check` looks the result over.
+//! The way through: [`decide`] hears what `people` ask, then looks whether the Rollout is leaving (`leave`), at rest
+//! (`rest`, with `gate` and `after`) or has an attempt in progress (`run`: `waves`, `promotion`, then `closing`).
+//! `preflight`, `neighbours`, `permission`, `pods` and `verdict` judge; `routing`, `weights`, `canary`, `scaler`,
+//! `leftovers` and `queries` know how things are written; `steps` and `reasons` are the closed lists of moves and words;
+//! `report` says it to people; `check` looks the result over.
 
 mod after;
 mod calendar;
@@ -13,6 +15,7 @@ mod canary;
 mod check;
 mod closing;
 mod draft;
+mod gate;
 mod kept;
 mod leave;
 mod leftovers;
@@ -24,10 +27,13 @@ pub mod plan;
 mod pods;
 mod polls;
 mod preflight;
+mod promotion;
 mod proof;
 mod queries;
+pub mod reasons;
 mod report;
 mod rest;
+mod routing;
 mod run;
 mod scaler;
 pub mod selectors;
@@ -38,6 +44,7 @@ mod tally;
 mod time;
 mod verdict;
 mod warnings;
+mod waves;
 mod weights;
 mod words;
 
@@ -73,7 +80,7 @@ pub fn decide(snapshot: &Snapshot) -> Decision {
             if draft.active().is_none() && rest::at_rest(&mut draft) {
                 run::advance(&mut draft);
             }
-            rest::let_through(&mut draft);
+            gate::let_through(&mut draft);
         }
     }
     if let Some(run) = draft.active().cloned()

@@ -3,16 +3,9 @@
 use super::draft::{AnalysisWord, Draft, End, Standing};
 use super::plan::{Severity, Write};
 use super::snapshot::{ReplicaSetFacts, Workload};
-use super::time::elapsed;
-use super::{after, kept, leftovers, preflight};
-use crate::api::{
-    Duration, GateMode, OnRollback, Outcome, Phase, Revision, Run, Step, Times, TrafficState, VerdictWord, names,
-};
+use super::{after, gate, kept, leftovers, preflight};
+use crate::api::{GateMode, OnRollback, Outcome, Phase, Revision, Run, Step, Times, TrafficState, VerdictWord, names};
 
-/// How long a proof of the gate is good for.
-const PROOF_LASTS: Duration = Duration::from_secs(3600);
-/// When a gate that does not hold is tried again.
-const PROOF_RETRY: Duration = Duration::from_secs(15);
 /// How many images a status may name.
 const IMAGES: usize = 20;
 
@@ -45,7 +38,7 @@ pub(super) fn at_rest(d: &mut Draft<'_>) -> bool {
         );
         return false;
     }
-    let proven = prove(d, workload);
+    let proven = gate::prove(d, workload);
     if workload.digest == stable.digest {
         settle(d, workload, proven);
         return false;
@@ -80,21 +73,6 @@ fn put_back(d: &mut Draft<'_>, workload: &Workload, stable: &Revision, why: &str
                 stable.replica_set, workload.name
             ),
         ),
-    }
-}
-
-/// Opens the gate for a template that a person let through.
-pub(super) fn let_through(d: &mut Draft<'_>) {
-    let (Some(let_through), Some(workload)) = (&d.status.let_through, &d.s.workload) else { return };
-    let governed = workload.governed_by.as_ref() == Some(&d.s.rollout.name);
-    if let_through.revision != workload.digest || !governed {
-        // Another template came: what was said of the one before does not speak for it.
-        d.status.let_through = None;
-    } else if workload.paused {
-        d.plan.push(Write::OpenGate {
-            workload: workload.name.clone(),
-            resource_version: workload.resource_version.clone(),
-        });
     }
 }
 
@@ -173,51 +151,6 @@ pub(super) fn publish_images(d: &mut Draft<'_>) {
     if let Some(set) = d.s.replica_sets.iter().find(|set| set.digest == stable.digest) {
         stable.images = revision(set).images;
     }
-}
-
-/// Has the gate proven when that is due; says whether it holds.
-fn prove(d: &mut Draft<'_>, workload: &Workload) -> bool {
-    if d.s.rollout.spec.gate == GateMode::Resting {
-        return rest(d, workload);
-    }
-    let (now, policies) = (d.s.now, &d.s.policies);
-    // A proof speaks of the policies with which it was made.
-    if d.status.gate_proven_with != policies.fingerprint || !policies.problems.is_empty() {
-        d.status.gate_proven_at = None;
-    }
-    let known = d.status.gate_proven_at;
-    if let Some(proof) = d.s.gate.as_ref().filter(|proof| known.is_none_or(|at| proof.at > at))
-        && proof.policies == policies.fingerprint
-    {
-        d.status.gate_proven_at = (proof.held && policies.problems.is_empty()).then_some(proof.at);
-        d.status.gate_proven_with.clone_from(&policies.fingerprint);
-    }
-    let lasts = d.status.gate_proven_at.is_some_and(|at| elapsed(now, at) < PROOF_LASTS);
-    let fresh = d.s.gate.as_ref().filter(|proof| proof.policies == policies.fingerprint);
-    let tried = fresh.is_some_and(|proof| !proof.held && elapsed(now, proof.at) < PROOF_RETRY);
-    // A workload that is paused already would prove nothing; neither would policies that are not as they should be.
-    if !lasts && !tried && !workload.paused && policies.problems.is_empty() {
-        d.plan.push(Write::ProveGate { workload: workload.name.clone(), policies: policies.fingerprint.clone() });
-    }
-    if let Some(at) = d.status.gate_proven_at {
-        d.passed(at, PROOF_LASTS);
-    } else {
-        d.wake_in(PROOF_RETRY);
-    }
-    d.status.gate_proven_at.is_some()
-}
-
-/// Where admission cannot pause, the workload is kept paused; says whether it is.
-fn rest(d: &mut Draft<'_>, workload: &Workload) -> bool {
-    let stable = d.status.stable.as_ref().is_some_and(|stable| stable.digest == workload.digest);
-    if !workload.paused && stable {
-        d.plan.push(Write::CloseGate {
-            workload: workload.name.clone(),
-            resource_version: workload.resource_version.clone(),
-        });
-    }
-    d.status.gate_proven_at = workload.paused.then(|| d.status.gate_proven_at.unwrap_or(d.s.now));
-    workload.paused
 }
 
 /// The stable template is the wanted one.

@@ -18,6 +18,7 @@ mod judge_command;
 mod lease;
 mod neighbours;
 mod properties;
+mod reasons;
 mod routes;
 mod scenarios;
 mod wire;
