@@ -52,7 +52,7 @@ fn fought(d: &mut Draft<'_>, run: &Run, route: &RouteFacts) -> Result<(), String
         if conflicts.count >= MOST_CONFLICTS {
             d.passed(conflicts.since, CONFLICT_WINDOW);
             return Err(format!(
-                "others changed {route} {} times in {CONFLICT_WINDOW}; it is left alone until {CONFLICT_WINDOW} after the first time, or Resume. Let them ignore the weights of this rule (docs/gitops.md)",
+                "others changed {route} {} times in {CONFLICT_WINDOW}; it is left alone until {CONFLICT_WINDOW} after the first time, or Resume. Let them ignore the weights of this rule",
                 conflicts.count.saturating_add(1)
             ));
         }

@@ -19,7 +19,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::api::{ConditionStatus, Phase, Rollout, RolloutStatus, SignalState, Step, Tally, Trigger};
+use crate::api::{ConditionStatus, Outcome, Phase, Rollout, RolloutStatus, SignalState, Step, Tally, Trigger};
 use crate::decide::measure::FailureClass;
 use crate::judge::Stakes;
 use crate::leadership::Leadership;
@@ -156,6 +156,17 @@ struct TakenBack {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Owned {
+    namespace: String,
+    name: String,
+    team: String,
+}
+
+fn owned(rollout: &Rollout, team: String) -> Owned {
+    Owned { namespace: rollout.namespace().unwrap_or_default(), name: rollout.name_any(), team }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OfSignal {
     namespace: String,
     name: String,
@@ -261,6 +272,17 @@ impl Collector for Rollouts {
             },
         )?;
         gauge.family(
+            "rollout_effective_weight_ratio",
+            "While the Deployment rolls: the share of live traffic that meets the new version, canary and rolled pods",
+            |put| {
+                rollouts.iter().try_for_each(|(rollout, status)| {
+                    let run = status.run.as_ref().filter(|run| run.step == Step::Promoting);
+                    let Some(reach) = run.and_then(|run| run.effective_weight) else { return Ok(()) };
+                    put(&named(rollout), f64::from(reach) / 100.0)
+                })
+            },
+        )?;
+        gauge.family(
             "rollout_canary_observed_ratio",
             "The share of requests that the canary was seen to get in this wave",
             |put| {
@@ -320,6 +342,28 @@ impl Collector for Rollouts {
                     let labels =
                         TakenBack { namespace, name, team: team(rollout), trigger, reason: last.reason.clone() };
                     put(&labels, last.at.as_duration().as_secs_f64())
+                })
+            },
+        )?;
+        gauge.family(
+            "rollout_last_bypass_timestamp_seconds",
+            "When the present template of a Rollout was seen to roll unproven; until the next attempt begins",
+            |put| {
+                rollouts.iter().try_for_each(|(rollout, status)| {
+                    let run = status.run.as_ref().filter(|run| run.outcome == Some(Outcome::Bypassed));
+                    let Some(at) = run.and_then(|run| run.times.verdict_at) else { return Ok(()) };
+                    put(&owned(rollout, team(rollout)), at.as_duration().as_secs_f64())
+                })
+            },
+        )?;
+        gauge.family(
+            "rollout_last_escape_timestamp_seconds",
+            "When harm was found in the promoted version of a Rollout; until the next attempt begins",
+            |put| {
+                rollouts.iter().try_for_each(|(rollout, status)| {
+                    let escaped = status.watching.as_ref().and_then(|watching| watching.escaped.as_ref());
+                    let Some(escaped) = escaped else { return Ok(()) };
+                    put(&owned(rollout, team(rollout)), escaped.at.as_duration().as_secs_f64())
                 })
             },
         )?;
