@@ -125,7 +125,8 @@ pub async fn reconcile(object: Arc<DeserializeGuard<Rollout>>, ctx: Arc<Context>
     let began = clock::instant();
     let key = RolloutRef::from_obj(object.as_ref());
     let outcome = match &object.0 {
-        Ok(rollout) => pass(&key, rollout, &ctx).await,
+        // On the heap: it holds a whole snapshot and a whole decision.
+        Ok(rollout) => Box::pin(pass(&key, rollout, &ctx)).await,
         Err(invalid) => {
             tracing::warn!(rollout = %key, error = %invalid.error, "a Rollout cannot be read");
             record::malformed(&ctx.writer, invalid).await.map(|()| Action::await_change()).map_err(Error::from)

@@ -76,7 +76,9 @@ pub(super) async fn call(client: &Client, target: &Target, write: &Write) -> Res
             ]);
             caller.patch::<Deployment>(workload, patch).await
         }
-        Write::DeleteReplicaSet { name, uid } => caller.delete::<ReplicaSet>(name, uid).await,
+        Write::DeleteReplicaSet { name, uid, resource_version } => {
+            caller.delete::<ReplicaSet>(name, uid, Some(resource_version)).await
+        }
         Write::PatchScaler { name, free: _, patch } => {
             caller.patch::<HorizontalPodAutoscaler>(name, patch.clone()).await
         }
@@ -98,9 +100,9 @@ pub(super) async fn call(client: &Client, target: &Target, write: &Write) -> Res
             ]);
             caller.patch::<Deployment>(name, patch).await
         }
-        Write::DeleteCanary { name, uid } => caller.delete::<Deployment>(name, uid).await,
+        Write::DeleteCanary { name, uid } => caller.delete::<Deployment>(name, uid, None).await,
         Write::CreateService { body } => caller.create::<Service>(body).await,
-        Write::DeleteService { name, uid } => caller.delete::<Service>(name, uid).await,
+        Write::DeleteService { name, uid } => caller.delete::<Service>(name, uid, None).await,
         Write::CreatePolicy { body } => caller.create::<NetworkPolicy>(body).await,
         Write::ReplacePolicy { name, resource_version, spec } => {
             let patch = json!([
@@ -109,7 +111,7 @@ pub(super) async fn call(client: &Client, target: &Target, write: &Write) -> Res
             ]);
             caller.patch::<NetworkPolicy>(name, patch).await
         }
-        Write::DeletePolicy { name, uid } => caller.delete::<NetworkPolicy>(name, uid).await,
+        Write::DeletePolicy { name, uid } => caller.delete::<NetworkPolicy>(name, uid, None).await,
         Write::PatchRoute { kind: RouteKind::HTTPRoute, name, weight: _, patch } => {
             caller.patch::<HttpRouteView>(name, patch.clone()).await
         }
@@ -175,12 +177,12 @@ impl Caller<'_> {
         Ok(Answer::Done)
     }
 
-    /// Deletes this very object; one that is gone already is fine.
-    async fn delete<K>(&self, name: &str, uid: &str) -> Result<Answer, Error>
+    /// Deletes this very object, if need be only as it was judged; one that is gone already is fine.
+    async fn delete<K>(&self, name: &str, uid: &str, version: Option<&String>) -> Result<Answer, Error>
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
     {
-        let precondition = Preconditions { uid: Some(uid.to_owned()), resource_version: None };
+        let precondition = Preconditions { uid: Some(uid.to_owned()), resource_version: version.cloned() };
         let params = DeleteParams::background().preconditions(precondition);
         match self.send(self.api::<K>().delete(name, &params)).await {
             Ok(_) => Ok(Answer::Done),

@@ -18,7 +18,11 @@ pub(super) fn remove(d: &mut Draft<'_>, workload: &Workload, stable: &Revision) 
     let empty = d.s.replica_sets.iter().filter(|set| set.replicas == 0 && set.present == 0);
     for set in empty.filter(|set| set.digest != stable.digest) {
         if set.digest == workload.digest || set.created_at >= proven.created_at {
-            d.plan.push(Write::DeleteReplicaSet { name: set.name.clone(), uid: set.uid.clone() });
+            d.plan.push(Write::DeleteReplicaSet {
+                name: set.name.clone(),
+                uid: set.uid.clone(),
+                resource_version: set.resource_version.clone(),
+            });
         }
     }
 }

@@ -78,6 +78,8 @@ pub enum Write {
         name: String,
         /// Only this very object.
         uid: String,
+        /// Only as it was judged: it may be given pods meanwhile.
+        resource_version: String,
     },
     /// Change `spec.behavior` of a HorizontalPodAutoscaler.
     PatchScaler {

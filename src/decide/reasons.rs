@@ -119,7 +119,7 @@ pub const REASONS: &[Reason] = &[
     reason(
         Refusal,
         "CannotRunTwice",
-        "hostPort, host network, a PersistentVolumeClaim or the strategy Recreate: canary and stable cannot run side by side",
+        "`hostPort`, `hostNetwork`, a PersistentVolumeClaim or the strategy `Recreate`: canary and stable cannot run side by side",
         "take that out of the template, or release this workload without Sluice",
     ),
     reason(
@@ -161,7 +161,7 @@ pub const REASONS: &[Reason] = &[
     reason(
         Refusal,
         "DataPlaneUnsupported",
-        "the data plane's counters cannot tell canary and stable apart",
+        "the route's controller is not known, there are two, or its counters cannot tell canary and stable apart",
         "docs/data-planes.md has the ways out, such as `source: Pods`",
     ),
     reason(
@@ -179,7 +179,7 @@ pub const REASONS: &[Reason] = &[
     reason(
         Refusal,
         "NoStableYet",
-        "no version has been healthy: the newest template is let go, so that it can be the first",
+        "no version has been healthy: the newest template is let go, so that it can be the first. With `source: Pods`: the stable ReplicaSet is not known",
         "mend the template until its pods are available",
     ),
     reason(
@@ -191,26 +191,26 @@ pub const REASONS: &[Reason] = &[
     reason(
         Refusal,
         "NoTraffic",
-        "stable had no request in the last minutes: nothing could be compared",
-        "send some; an idle service cannot be judged",
+        "stable has counters and had no request in the last minutes: nothing could be compared",
+        "send some: it goes on with the first requests. An idle service cannot be judged",
     ),
     reason(
         Refusal,
         "NoSuchBucket",
-        "`latency.over` is no edge of the histogram's buckets",
-        "take one of the edges in the message",
+        "no bucket of the histogram ends at `latency.over`; in a wave: the canary's histogram has other buckets than stable's",
+        "take one of the edges in the message, or configure the gateway's buckets",
     ),
     reason(
         Refusal,
         "BudgetBurning",
-        "the service burns its error budget already",
-        "mend that first, or set `dryRun: true` on the signal",
+        "a `burnRate` signal breaches before anyone met the version",
+        "mend that first, it goes on then; or set `dryRun: true` on the signal",
     ),
     reason(Refusal, "InvalidQuery", "a variable of a query is not known", "correct `query.promql`"),
     reason(
         Refusal,
         "ScaledToZero",
-        "the Deployment has no replicas: there is nothing to try a template beside; in mid-run it ends the attempt",
+        "the Deployment has no replicas: there is nothing to try a template beside. In mid-run it ends the attempt, and the template is not rejected",
         "scale it up; the template is tried then",
     ),
     reason(
@@ -223,11 +223,16 @@ pub const REASONS: &[Reason] = &[
     reason(
         Hold,
         "OutsideWindow",
-        "no window of `spec.schedule` is open; a running wave stays at its weight",
-        "wait until the time in the message, or `Promote`",
+        "no window of `spec.schedule` is open; a running wave keeps its weight",
+        "wait until the time in the message; with traffic also `Promote`",
     ),
     reason(Hold, "Frozen", "a freeze of `spec.schedule` is in force", "the same"),
-    reason(Hold, "GroupBusy", "another Rollout of the group has a canary", "wait; the message names it"),
+    reason(
+        Hold,
+        "GroupBusy",
+        "another Rollout of `spec.group` has an attempt past Preflight",
+        "wait; the message names it",
+    ),
     reason(
         Hold,
         "FallbackTooSmall",
@@ -237,8 +242,8 @@ pub const REASONS: &[Reason] = &[
     reason(
         Hold,
         "TrafficConflict",
-        "others change the governed rule, or its backends were changed, or the route is gone",
-        "let the other side ignore the weights of this rule; then `Resume`. It is tried again ten minutes after the first time",
+        "others change the governed rule, or its backends were changed, or the route is gone; while the canary comes up, after `progressDeadline` an end",
+        "put the backends back, or let the other side ignore the weights of this rule; then `Resume`. It is tried again 10 minutes after the first time",
     ),
     reason(
         Hold,
@@ -329,7 +334,7 @@ pub const REASONS: &[Reason] = &[
     reason(Going, "Settling", "promoted; the canary is being removed", "–"),
     reason(Going, "RollingBack", "weight 0; the canary is being removed", "–"),
     reason(Going, "Reverting", "the stable template is put back and the Deployment rolls back", "–"),
-    reason(Going, "Withdrawing", "the attempt ends because its template is no longer wanted", "–"),
+    reason(Going, "Withdrawing", "the attempt ends because its template is no longer wanted, or rolls without it", "–"),
     reason(Going, "Recording", "the records are being written", "–"),
     reason(Going, "Leaving", "the Rollout is being deleted", "–"),
     reason(Going, "Disabling", "`spec.disabled` was set: traffic goes back", "–"),
@@ -358,13 +363,28 @@ pub const REASONS: &[Reason] = &[
         "see who: the message, the Intervention, the audit log",
     ),
     reason(End, "SignalBreached", "a signal found harm", "docs/runbooks/RolloutAutomaticallyRolledBack.md"),
-    reason(End, "CrashLoop", "a canary pod restarts again and again", "`kubectl logs --previous`"),
-    reason(End, "ImageUnavailable", "an image cannot be had", "correct the image or the pull secret"),
-    reason(End, "NoReadyEndpoint", "no canary pod is ready although it has traffic", "see the readiness probe"),
+    reason(
+        End,
+        "CrashLoop",
+        "a canary container restarted 3 times before there was traffic, or 2 times more than then while there is",
+        "`kubectl logs --previous`; the pods are gone with the canary, so look where logs are collected",
+    ),
+    reason(
+        End,
+        "ImageUnavailable",
+        "an image cannot be pulled within `progressDeadline`; at once for `ErrImageNeverPull` and `InvalidImageName`",
+        "correct the image or the pull secret",
+    ),
+    reason(
+        End,
+        "NoReadyEndpoint",
+        "no endpoint of the canary is ready while it is given traffic",
+        "see the readiness probe",
+    ),
     reason(
         End,
         "TrafficNotAccepted",
-        "no gateway accepted the first weight within `progressDeadline`",
+        "the weight of a wave was not set and accepted by every gateway within `progressDeadline`",
         "look at the route's status",
     ),
     reason(
@@ -375,7 +395,12 @@ pub const REASONS: &[Reason] = &[
     ),
     reason(End, "ReturnedToStable", "the stable template was applied again", "–"),
     reason(End, "TargetDeleted", "the Deployment was deleted", "–"),
-    reason(End, "GateBypassed", "the Deployment was let go by hand", "–"),
+    reason(
+        End,
+        "GateBypassed",
+        "the Deployment was un-paused by somebody else, for example with the annotation `sluice.dev/break-glass`",
+        "as `Bypassed`",
+    ),
     reason(End, "AbortedByPerson", "an Intervention `Abort`", "–"),
     reason(End, "BreakGlass", "an Intervention `BreakGlass` let it through", "–"),
     reason(End, "RolloutDeleted", "the Rollout was deleted", "–"),
@@ -388,13 +413,28 @@ pub const REASONS: &[Reason] = &[
         "–",
     ),
     reason(Event, "PreflightPassed", "the surroundings are fine", "–"),
-    reason(Event, "PreflightWarning", "something stops nothing and may still hurt", "the message says what"),
-    reason(Event, "Planned", "what each wave will take and can find", "–"),
+    reason(
+        Event,
+        "PreflightWarning",
+        "something stops nothing and may still hurt: no `lifecycle.preStop`, `maxUnavailable` is not 0, a NetworkPolicy of another namespace that may leave the canary out",
+        "the message says what; once per attempt",
+    ),
+    reason(
+        Event,
+        "Planned",
+        "what each wave will take and can find",
+        "a Warning if evidence does not come within `maxBake`, or a wave has nothing to compare with",
+    ),
     reason(Event, "WaveStarted", "a weight is decided", "–"),
     reason(Event, "WaveBaking", "the share follows; the bake clock runs", "–"),
     reason(Event, "WavePassed", "Safe and baked", "–"),
-    reason(Event, "WavesSkipped", "an Intervention `Promote`", "–"),
-    reason(Event, "WeightMismatch", "the observed share is not the weight, and not by chance", "docs/operations.md"),
+    reason(Event, "WavesSkipped", "an Intervention `Promote` skipped the waves that were left", "–"),
+    reason(
+        Event,
+        "WeightMismatch",
+        "the observed share is not the weight, and not by chance; once per wave",
+        "docs/operations.md, \"What waits\"",
+    ),
     reason(Event, "WeightZero", "the canary has no more traffic", "–"),
     reason(
         Event,
@@ -418,7 +458,7 @@ pub const REASONS: &[Reason] = &[
     reason(
         Event,
         "LeftPaused",
-        "the Rollout let go of a Deployment with an unproven template: it stays paused",
+        "the Rollout was deleted or disabled and let go of a Deployment with an unproven template: it stays paused",
         "apply the stable template, or `kubectl rollout resume`",
     ),
 ];

@@ -159,6 +159,8 @@ pub struct ReplicaSetFacts {
     pub name: String,
     /// Its UID.
     pub uid: String,
+    /// Its resourceVersion; it is deleted only as it was judged, without pods.
+    pub resource_version: String,
     /// When it was made, in seconds since 1970: the resolution that the API server has.
     pub created_at: i64,
     /// Pods that it has, whatever is wanted.

@@ -60,6 +60,7 @@ pub(super) fn replica_set(view: &ReplicaSetView) -> ReplicaSetFacts {
     ReplicaSetFacts {
         name: view.name_any(),
         uid: view.uid().unwrap_or_default(),
+        resource_version: view.resource_version().unwrap_or_default(),
         created_at: view.creation_timestamp().map_or(0, |time| time.0.as_second()),
         present: view.status.replicas,
         digest: view.spec.template.digest.clone(),

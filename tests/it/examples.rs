@@ -4,7 +4,7 @@ use std::path::Path;
 
 use kube::core::cel::validate_cel;
 use serde_json::Value;
-use sluice::api::{MetricsProvider, MetricsProviderSpec, Rollout};
+use sluice::api::{Action, Intervention, MetricsProvider, MetricsProviderSpec, Rollout};
 
 fn documents(file: &str) -> Vec<Value> {
     let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap();
@@ -35,6 +35,35 @@ fn the_providers_of_the_documentation_are_valid() {
         for (field, value) in written["spec"].as_object().unwrap() {
             assert!(!value.is_null() && !read["spec"][field].is_null(), "{text}: {field} is not known");
         }
+    }
+}
+
+#[test]
+fn what_can_be_asked_for_by_a_file_is_understood() {
+    for (file, action) in
+        [("approve", Action::Approve), ("abort", Action::Abort), ("retry", Action::Retry), ("hold", Action::Hold)]
+    {
+        let [written] = documents(&format!("examples/interventions/{file}.yaml")).try_into().unwrap();
+        let asked: Intervention = serde_json::from_value(written.clone()).unwrap();
+        assert!(validate_cel(&asked).is_ok(), "{file}: {:?}", validate_cel(&asked));
+        assert_eq!((asked.spec.action, asked.spec.rollout.as_str()), (action, "shop"), "{file}");
+        assert_eq!(asked.metadata.generate_name, Some(format!("shop-{file}-")));
+        assert_eq!(asked.spec.requested_by, None, "{file}: admission writes the name");
+        let read = serde_json::to_value(&asked.spec).unwrap();
+        for (field, value) in written["spec"].as_object().unwrap() {
+            assert_eq!(&read[field], value, "{file}: {field} is not known");
+        }
+    }
+}
+
+#[test]
+fn what_the_documentation_asks_for_is_understood() {
+    let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/interventions.md")).unwrap();
+    let heredoc = page.split("<<EOF\n").nth(1).and_then(|rest| rest.split("\nEOF").next()).unwrap();
+    let asked: Intervention = serde_saphyr::from_str(heredoc).unwrap();
+    assert_eq!(asked.spec.action, Action::Approve);
+    for action in Action::ALL {
+        assert!(page.contains(&format!("| `{}` | ", action.name())), "{} is not in the table", action.name());
     }
 }
 

@@ -10,7 +10,7 @@ mod writing;
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Value, json};
 use sluice::api::{Action, InterventionResult, Outcome, RolloutSpec, RolloutStatus, RouteKind, names};
 use sluice::decide::measure::{Measurement, Sample};
 use sluice::decide::neighbours::Neighbours;
@@ -109,6 +109,8 @@ pub struct World {
     pub scaler_under_traffic: BTreeSet<String>,
     /// Another Rollout of the group that has a canary.
     pub group_busy: Option<String>,
+    /// Digests of versions of which it is recorded why they may be stable: adopted, promoted, let through.
+    pub known: BTreeSet<String>,
     /// Harm that was recorded after a promotion.
     pub escaped: BTreeSet<String>,
 }
@@ -168,8 +170,15 @@ impl World {
             scaler_version: 1,
             scaler_under_traffic: BTreeSet::new(),
             group_busy: None,
+            known: BTreeSet::new(),
             escaped: BTreeSet::new(),
         }
+    }
+
+    /// Someone edits the waves.
+    pub fn edit_waves(&mut self, weights: &[u8]) {
+        let waves: Vec<Value> = weights.iter().map(|weight| json!({"weight": weight, "bake": "10s"})).collect();
+        self.spec.waves = serde_json::from_value(json!(waves)).unwrap();
     }
 
     /// A person makes an Intervention.
@@ -411,6 +420,7 @@ impl World {
             if read != self.status_version {
                 return false;
             }
+            self.learn(&decision.status);
             self.status = decision.status.clone();
             self.version += 1;
             self.status_version = self.version;
@@ -449,6 +459,18 @@ impl World {
             }
         }
         true
+    }
+
+    /// Why a version may be stable, as far as the status itself says so.
+    fn learn(&mut self, next: &RolloutStatus) {
+        if self.status.stable.is_none() {
+            self.known.extend(next.stable.iter().map(|stable| stable.digest.clone()));
+        }
+        if let Some(run) = &next.run
+            && matches!(run.outcome, Some(Outcome::Promoted | Outcome::Bypassed))
+        {
+            self.known.insert(run.revision.clone());
+        }
     }
 
     /// Someone puts the route back to what git says.

@@ -59,6 +59,7 @@ impl World {
                 .map(|(digest, count)| ReplicaSetFacts {
                     name: format!("shop-{}", names::short(digest)),
                     uid: format!("uid-set-{digest}"),
+                    resource_version: count.to_string(),
                     created_at: self.made.iter().position(|made| made == digest).unwrap() as i64,
                     present: *count,
                     digest: digest.clone(),

@@ -37,9 +37,13 @@ impl World {
                     w.generation += 1;
                 });
             }
-            Write::DeleteReplicaSet { uid, .. } => {
+            Write::DeleteReplicaSet { uid, resource_version, .. } => {
                 let digest = uid.strip_prefix("uid-set-").unwrap();
-                assert_eq!(self.sets.remove(digest), Some(0), "a ReplicaSet with pods was deleted");
+                // One that is gone already is fine; one that was given pods meanwhile is not the one that was judged.
+                if self.sets.get(digest).is_some_and(|pods| pods.to_string() != *resource_version) {
+                    return false;
+                }
+                assert!(self.sets.remove(digest).unwrap_or(0) == 0, "a ReplicaSet with pods was deleted");
                 self.made.retain(|made| made != digest);
             }
             Write::PatchScaler { patch, .. } => {
