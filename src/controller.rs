@@ -18,7 +18,7 @@ use crate::leadership::Writer;
 use crate::observe::Remembered;
 use crate::prometheus::Poller;
 use crate::record::metrics::Metrics;
-use crate::watch::policies::Policy;
+use crate::watch::policies::Shipped;
 use crate::watch::{RolloutRef, Stores};
 use crate::{act, clock, observe, record};
 
@@ -36,8 +36,8 @@ pub struct Context {
     pub metrics: Metrics,
     /// The name of this process in events.
     pub reporter: String,
-    /// The admission policies that the gate is to be made of.
-    pub policies: Vec<Policy>,
+    /// The admission policies that there are to be.
+    pub policies: Shipped,
     memory: Mutex<HashMap<RolloutRef, Memory>>,
 }
 
@@ -98,7 +98,7 @@ impl Context {
         poller: Poller,
         metrics: Metrics,
         reporter: String,
-        policies: Vec<Policy>,
+        policies: Shipped,
     ) -> Self {
         Self { client, writer, stores, poller, metrics, reporter, policies, memory: Mutex::default() }
     }

@@ -1,4 +1,4 @@
-//! `ReworkEvent`: the record that a release had to be taken back. Written by Sluice, once per rollback; outlives the Rollout.
+//! `ReworkEvent`: the record that a release had to be taken back. Written by Sluice, once per failure or bypass; outlives the Rollout.
 
 use jiff::Timestamp;
 use kube::CustomResource;
@@ -30,7 +30,7 @@ pub enum ReworkKind {
     category = "sluice",
     namespaced,
     derive = "PartialEq",
-    doc = "The record that an exposed release had to be taken back. Written by Sluice once per rollback; outlives the Rollout.",
+    doc = "The record that an exposed release had to be taken back, that harm was found after its promotion, or that a template rolled unproven. Written by Sluice once; outlives the Rollout.",
     printcolumn(name = "Rollout", type_ = "string", json_path = ".spec.rollout"),
     printcolumn(name = "Release", type_ = "string", json_path = ".spec.failedRelease"),
     printcolumn(name = "Trigger", type_ = "string", json_path = ".spec.trigger"),

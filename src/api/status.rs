@@ -106,7 +106,7 @@ pub enum Phase {
     Shifting,
     /// The canary serves its share and is judged.
     Baking,
-    /// Waiting: evidence is missing, or took longer than `maxBake`.
+    /// Waiting: for a person, a time, another Rollout, or evidence that is missing or took longer than `maxBake`.
     Held,
     /// The gate is open for the proven template and the workload rolls.
     Promoting,

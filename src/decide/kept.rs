@@ -31,6 +31,17 @@ pub(super) fn keep(status: &mut RolloutStatus) {
     status.kept.drain(..extra);
 }
 
+/// Forgets what is known of a template.
+pub(super) fn forget(status: &mut RolloutStatus, revision: &str) {
+    status.kept.retain(|kept| kept.revision != revision);
+    if let Some(run) = status.run.as_mut().filter(|run| run.revision == revision) {
+        for signal in &mut run.signals {
+            signal.evidence = None;
+            signal.absolute = None;
+        }
+    }
+}
+
 /// What a template is known for in comparison with this stable one.
 pub(super) fn known(status: &RolloutStatus, revision: &str, stable: &str) -> Vec<SignalState> {
     // The last attempt is still whole if it was of the same template.

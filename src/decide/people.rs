@@ -4,12 +4,13 @@
 //! same write as its effect, and the object itself is answered afterwards.
 
 use super::draft::{Draft, End};
+use super::kept;
 use super::plan::{Record, Severity};
-use super::snapshot::InterventionFacts;
+use super::snapshot::{InterventionFacts, Workload};
 use super::time::elapsed;
 use crate::api::{
     Action, Answered, Approval, Duration, Hold, Intervened, InterventionResult, InterventionStatus, LetThrough,
-    Outcome, Run, Step, names,
+    OnRollback, Outcome, Run, Step, names,
 };
 
 /// The promotion in `run.approved`.
@@ -24,15 +25,28 @@ const RECORDED: usize = 20;
 /// Does what is asked, in the order in which it was asked, and answers.
 pub(super) fn honour(d: &mut Draft<'_>) {
     let s = d.s;
+    let open = |uid: &str| s.interventions.iter().any(|asked| asked.uid == uid);
     for asked in &s.interventions {
         if let Some(known) = d.status.answered.iter().find(|known| known.uid == asked.uid).cloned() {
             answer(d, &known);
             continue;
         }
+        if d.status.answered.len() >= REMEMBERED {
+            // Room is made by those that are known to be answered; until there is one, the others wait.
+            let Some(oldest) = d.status.answered.iter().position(|known| !open(&known.uid)) else { break };
+            d.status.answered.remove(oldest);
+        }
         let by = asked.by.clone().filter(|by| !by.is_empty());
         let done = match &by {
             None => {
                 Err("who asks is not stamped: the admission policies of deploy/interventions.yaml are missing".into())
+            }
+            Some(_) if !s.policies.unstamped.is_empty() => Err(format!(
+                "{}, so anyone could have written who asks: apply deploy/interventions.yaml",
+                s.policies.unstamped.join("; ")
+            )),
+            Some(_) if s.rollout.spec.disabled => {
+                Err(format!("spec.disabled of Rollout {} is true: nothing is governed", s.rollout.name))
             }
             Some(by) => named(d, asked).and_then(|()| act(d, asked, by)),
         };
@@ -48,10 +62,7 @@ pub(super) fn honour(d: &mut Draft<'_>) {
         answer(d, &answered);
         d.status.answered.push(answered);
     }
-    let open = |uid: &str| s.interventions.iter().any(|asked| asked.uid == uid);
     d.status.answered.retain(|known| open(&known.uid) || elapsed(s.now, known.at) < LAG);
-    let extra = d.status.answered.len().saturating_sub(REMEMBERED);
-    d.status.answered.drain(..extra);
 }
 
 fn answer(d: &mut Draft<'_>, known: &Answered) {
@@ -70,8 +81,9 @@ fn note(d: &mut Draft<'_>, asked: &InterventionFacts, by: String, message: &str)
         "Intervene",
         format!("{} by {by} ({reason}): {message}", action.name()),
     );
-    // A Retry belongs to the attempt that it begins.
-    if let Some(run) = d.status.run.as_mut().filter(|_| action != Action::Retry)
+    // A Hold may begin and end while nothing is released.
+    let belongs = d.active().is_some() || !matches!(action, Action::Hold | Action::Resume);
+    if let Some(run) = d.status.run.as_mut().filter(|_| belongs)
         && run.interventions.len() < RECORDED
     {
         run.interventions.push(Intervened {
@@ -83,6 +95,12 @@ fn note(d: &mut Draft<'_>, asked: &InterventionFacts, by: String, message: &str)
             message: message.to_owned(),
         });
     }
+}
+
+/// What was asked for after the last attempt had ended, such as a Retry: it belongs to the record of the next one.
+pub(super) fn asked_since(last: Option<&Run>) -> Vec<Intervened> {
+    let Some((run, ended_at)) = last.and_then(|run| Some((run, run.times.ended_at?))) else { return Vec::new() };
+    run.interventions.iter().filter(|one| one.at > ended_at).cloned().collect()
 }
 
 /// The Release that is named is the present one.
@@ -182,12 +200,19 @@ fn retry(d: &mut Draft<'_>) -> Result<String, String> {
     if let Some(run) = d.active() {
         return Err(format!("Release {} is not done yet", run.release));
     }
-    let waiting = d.s.workload.as_ref().filter(|workload| d.status.rejected.contains(&workload.digest));
-    let Some(digest) = waiting.map(|workload| workload.digest.clone()) else {
+    let waiting = d.s.workload.as_ref().map(|workload| workload.digest.clone());
+    // With RestoreTemplate the rejected one waits nowhere: the last one may be applied again.
+    let last = d.status.last_rollback.as_ref().map(|last| last.revision.clone());
+    let last = last.filter(|_| d.s.rollout.spec.on_rollback == OnRollback::RestoreTemplate);
+    let rejected = |digest: &String| d.status.rejected.contains(digest);
+    let Some(digest) = waiting.filter(rejected).or_else(|| last.filter(rejected)) else {
         return Err("no rejected template waits behind the gate: apply it first".to_owned());
     };
     d.status.rejected.retain(|rejected| *rejected != digest);
-    Ok(format!("template {} is tried once more", names::short(&digest)))
+    // A person answers for trying again: what was found before, for example in an outage of something else, does not
+    // count against it.
+    kept::forget(&mut d.status, &digest);
+    Ok(format!("template {} is tried once more, on new evidence", names::short(&digest)))
 }
 
 fn hold(d: &mut Draft<'_>, asked: &InterventionFacts, by: &str) -> Result<String, String> {
@@ -213,7 +238,9 @@ fn resume(d: &mut Draft<'_>) -> Result<String, String> {
 
 fn break_glass(d: &mut Draft<'_>, asked: &InterventionFacts, by: &str) -> Result<String, String> {
     let stable = d.status.stable.as_ref().map(|stable| stable.digest.clone()).unwrap_or_default();
-    let waiting = d.s.workload.as_ref().filter(|workload| workload.paused && workload.digest != stable);
+    let governed = |workload: &&Workload| workload.governed_by.as_ref() == Some(&d.s.rollout.name);
+    let waiting = d.s.workload.as_ref().filter(governed);
+    let waiting = waiting.filter(|workload| workload.paused && workload.digest != stable);
     let Some(workload) = waiting else {
         return Err("no unproven template waits behind the gate".to_owned());
     };

@@ -99,7 +99,7 @@ pub(super) fn conclude(d: &mut Draft<'_>) {
         (None, None, Some(proof)) if !proof.held => condition(
             ConditionType::Gated,
             False,
-            "PolicyMissing",
+            "GateNotHolding",
             "a dry run showed that a new template would roll at once; install the policies of deploy/policies.yaml",
         ),
         (None, None, _) => condition(ConditionType::Gated, Unknown, "NotProvenYet", "the gate has not been tried yet"),

@@ -3,7 +3,7 @@
 use super::draft::{AnalysisWord, Draft, End, Standing};
 use super::plan::{Severity, Write};
 use super::snapshot::{ReplicaSetFacts, Workload};
-use super::{after, gate, kept, leftovers, preflight};
+use super::{after, gate, kept, leftovers, people, preflight};
 use crate::api::{GateMode, OnRollback, Outcome, Phase, Revision, Run, Step, Times, TrafficState, VerdictWord, names};
 
 /// How many images a status may name.
@@ -39,6 +39,8 @@ pub(super) fn at_rest(d: &mut Draft<'_>) -> bool {
         return false;
     }
     let proven = gate::prove(d, workload);
+    let serves = |digest: &String| d.s.replica_sets.iter().any(|set| set.digest == *digest && set.replicas > 0);
+    d.status.alongside = d.status.alongside.take().filter(serves);
     if workload.digest == stable.digest {
         settle(d, workload, proven);
         return false;
@@ -175,7 +177,9 @@ fn settle(d: &mut Draft<'_>, workload: &Workload, proven: bool) {
     }
     if !proven {
         let tried = d.s.gate.as_ref().is_some_and(|proof| !proof.held);
-        let (reason, message) = if let Some(problem) = d.s.policies.problems.first() {
+        let (reason, message) = if d.s.rollout.spec.gate == GateMode::Resting {
+            ("ProvingGate", format!("pausing Deployment {}, which is kept paused at rest", workload.name))
+        } else if let Some(problem) = d.s.policies.problems.first() {
             ("PolicyMissing", format!("{problem}; apply deploy/policies.yaml"))
         } else if tried {
             let message = "a new template would roll at once: install the policies of deploy/policies.yaml";
@@ -283,7 +287,7 @@ fn begin(d: &mut Draft<'_>, workload: &Workload, stable: &Revision, remediates: 
         max_weight: 0,
         effective_weight: None,
         approved: Vec::new(),
-        interventions: Vec::new(),
+        interventions: people::asked_since(d.status.run.as_ref()),
         conflicts: None,
         scaler: None,
         timeline: Vec::new(),

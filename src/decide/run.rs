@@ -13,6 +13,7 @@ use crate::api::{Duration, Outcome, Phase, Step, names};
 
 /// Goes as far as the world allows in one pass.
 pub(super) fn advance(d: &mut Draft<'_>) {
+    find_wave(d);
     // Each pass of the loop is a step forward; there are fewer steps than this.
     for _ in 0..10 {
         interrupt(d);
@@ -34,6 +35,16 @@ pub(super) fn advance(d: &mut Draft<'_>) {
         if d.active().map(|run| run.step) == Some(step) {
             return;
         }
+    }
+}
+
+/// Where waves were edited in mid-run, the one with the present weight is the present one.
+fn find_wave(d: &mut Draft<'_>) {
+    let waves = &d.s.rollout.spec.waves;
+    let Some(run) = d.status.run.as_mut() else { return };
+    let position = waves.iter().position(|wave| wave.weight == run.weight).and_then(|index| u8::try_from(index).ok());
+    if let (Some(wave), Some(position)) = (run.wave.as_mut(), position) {
+        wave.index = position;
     }
 }
 

@@ -322,6 +322,8 @@ pub struct GatePolicies {
     pub problems: Vec<String>,
     /// Changes whenever one of them does.
     pub fingerprint: String,
+    /// What is wrong with the policies that stamp and verify who asks by an Intervention.
+    pub unstamped: Vec<String>,
 }
 
 /// What a dry run said of the gate.

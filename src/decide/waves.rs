@@ -20,6 +20,10 @@ pub(super) fn start(d: &mut Draft<'_>) {
         return;
     };
     let Some((next, wave)) = next_wave(d, &run) else {
+        // The waves that were left were taken out of the spec meanwhile.
+        if let Err(wait) = permission::may_begin(d, &run, None) {
+            return d.progress(Phase::Held, wait.reason, format!("no wave is left; {}", wait.sentence));
+        }
         return d.go(Step::Promoting);
     };
     let size = canary::size(workload.replicas, wave.weight);
@@ -284,7 +288,7 @@ fn owner(d: &Draft<'_>) -> String {
 fn wave_spec(d: &Draft<'_>, run: &Run) -> Option<Wave> {
     let index = run.wave.as_ref().map(|wave| usize::from(wave.index))?;
     let waves = &d.s.rollout.spec.waves;
-    waves.iter().find(|wave| wave.weight == run.weight).or(waves.get(index)).or(waves.last()).cloned()
+    waves.get(index).or(waves.last()).cloned()
 }
 
 fn wave_title(d: &Draft<'_>, run: &Run) -> String {

@@ -26,7 +26,7 @@ use crate::decide::snapshot::{
     GateProof, InterventionFacts, PodFacts, ReleaseFacts, ReplicaSetFacts, RolloutFacts, RouteFacts, Snapshot,
 };
 use crate::watch::Stores;
-use crate::watch::policies::{Policy, look_over};
+use crate::watch::policies::{Shipped, look_over};
 use crate::watch::triggers::Concerns as _;
 use crate::watch::views::{DeploymentView, PodView, ServiceView};
 
@@ -80,7 +80,7 @@ pub async fn observe(
     rollout: &Rollout,
     readings: Vec<Reading>,
     remembered: Remembered,
-    policies: &[Policy],
+    policies: &Shipped,
 ) -> Result<Snapshot, Error> {
     let namespace = rollout.namespace().unwrap_or_default();
     let name = rollout.name_any();
@@ -179,7 +179,7 @@ pub async fn observe(
         escape_recorded: status.watching.as_ref().is_some_and(|watching| {
             stores.reworks.get(&local(&names::escaped(&watching.release), &namespace)).is_some()
         }),
-        policies: look_over(policies, &stores.gate.all()),
+        policies: look_over(policies, &stores.gate.all(), stores.freshness.serves("MutatingAdmissionPolicy")),
         interventions: asked(&stores.interventions.state(), &name, &namespace),
         scaler: stores
             .scalers

@@ -15,6 +15,8 @@ use crate::decide::snapshot::GatePolicies;
 
 /// What is shipped: the gate itself. Without it a new template rolls at once, or anyone opens.
 const SHIPPED: &str = include_str!("../../deploy/policies.yaml");
+/// What is shipped beside it: who asks by an Intervention is stamped and verified.
+const STAMP: &str = include_str!("../../deploy/interventions.yaml");
 /// The operator's account in the shipped manifests.
 const SHIPPED_ACCOUNT: &str = "system:serviceaccount:sluice-system:sluice";
 
@@ -100,9 +102,20 @@ impl<K: PolicyKind> From<&PolicyView<K>> for Policy {
     }
 }
 
-/// What the gate is to be made of, for an operator that runs under this account.
-pub fn shipped(account: &str) -> Vec<Policy> {
-    let text = SHIPPED.replace(SHIPPED_ACCOUNT, account);
+/// What there is to be, for an operator that runs under one account.
+#[derive(Debug, Clone)]
+pub struct Shipped {
+    gate: Vec<Policy>,
+    stamp: Vec<Policy>,
+}
+
+/// What there is to be, for an operator that runs under this account.
+pub fn shipped(account: &str) -> Shipped {
+    Shipped { gate: parsed(SHIPPED, account), stamp: parsed(STAMP, account) }
+}
+
+fn parsed(manifests: &str, account: &str) -> Vec<Policy> {
+    let text = manifests.replace(SHIPPED_ACCOUNT, account);
     text.split("\n---\n")
         .filter_map(|document| serde_saphyr::from_str::<Value>(document).ok())
         .filter_map(|document| {
@@ -112,24 +125,29 @@ pub fn shipped(account: &str) -> Vec<Policy> {
         .collect()
 }
 
-/// What there is, held against what is to be.
-pub fn look_over(shipped: &[Policy], found: &[Policy]) -> GatePolicies {
-    let mut problems = Vec::new();
+/// What there is, held against what is to be. Where the API server has no policies that mutate, people write by
+/// themselves who asks, and it is verified all the same.
+pub fn look_over(shipped: &Shipped, found: &[Policy], mutating: bool) -> GatePolicies {
     let mut digest = Sha256::new();
-    for wanted in shipped {
-        let Policy { kind, name, spec } = wanted;
-        match found.iter().find(|one| one.kind == *kind && one.name == *name) {
-            None => problems.push(format!("{kind} {name} is missing")),
-            Some(one) => {
-                digest.update(format!("{kind}/{name}:{}", one.spec));
-                if let Some(field) = differs(spec, &one.spec, "spec") {
-                    problems.push(format!("{kind} {name} was changed at {field}"));
-                }
-            }
-        }
+    for one in found {
+        digest.update(format!("{}/{}:{}", one.kind, one.name, one.spec));
     }
     let fingerprint = digest.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    GatePolicies { problems, fingerprint }
+    let stamp = shipped.stamp.iter().filter(|one| mutating || !one.kind.starts_with("Mutating"));
+    GatePolicies {
+        problems: shipped.gate.iter().filter_map(|wanted| problem(wanted, found)).collect(),
+        fingerprint,
+        unstamped: stamp.filter_map(|wanted| problem(wanted, found)).collect(),
+    }
+}
+
+/// What is wrong with one of them.
+fn problem(wanted: &Policy, found: &[Policy]) -> Option<String> {
+    let Policy { kind, name, spec } = wanted;
+    match found.iter().find(|one| one.kind == *kind && one.name == *name) {
+        None => Some(format!("{kind} {name} is missing")),
+        Some(one) => differs(spec, &one.spec, "spec").map(|field| format!("{kind} {name} was changed at {field}")),
+    }
 }
 
 /// The first field that is not as wanted. Lists must be whole; maps may have more.
@@ -161,28 +179,32 @@ mod tests {
     #[test]
     fn what_the_api_server_fills_in_does_not_matter_and_what_people_change_does() {
         let shipped = shipped(SHIPPED_ACCOUNT);
-        assert!(shipped.len() >= 6, "{} policies and bindings", shipped.len());
-        let mut found = shipped.clone();
+        assert!(shipped.gate.len() >= 6 && shipped.stamp.len() >= 4, "{shipped:?}");
+        let mut found = [shipped.gate.clone(), shipped.stamp.clone()].concat();
         for one in &mut found {
             one.spec["matchConstraints"]["matchPolicy"] = json!("Equivalent");
         }
-        let good = look_over(&shipped, &found);
-        assert_eq!(good.problems, Vec::<String>::new());
+        let good = look_over(&shipped, &found, true);
+        assert_eq!((&good.problems, &good.unstamped), (&Vec::new(), &Vec::new()));
 
         let gate = found.iter_mut().find(|one| one.kind == "MutatingAdmissionPolicy" && one.name == "sluice-gate");
         gate.unwrap().spec["matchConditions"] = json!([]);
-        let edited = look_over(&shipped, &found);
+        let edited = look_over(&shipped, &found, true);
         assert_eq!(edited.problems, ["MutatingAdmissionPolicy sluice-gate was changed at spec.matchConditions"]);
         assert_ne!(edited.fingerprint, good.fingerprint);
 
         found.retain(|one| one.name != "sluice-guard");
-        let missing = look_over(&shipped, &found).problems;
+        let missing = look_over(&shipped, &found, true).problems;
         assert!(missing.contains(&"ValidatingAdmissionPolicy sluice-guard is missing".to_owned()), "{missing:?}");
+
+        found.retain(|one| !one.kind.starts_with("Mutating"));
+        assert_eq!(look_over(&shipped, &found, false).unstamped, Vec::<String>::new());
+        assert_eq!(look_over(&shipped, &found, true).unstamped.len(), 2);
     }
 
     #[test]
     fn an_operator_elsewhere_looks_for_its_own_account() {
-        let text = format!("{:?}", shipped("system:serviceaccount:tools:sluice-a"));
+        let text = format!("{:?}", shipped("system:serviceaccount:tools:sluice-a").gate);
         assert!(text.contains("system:serviceaccount:tools:sluice-a") && !text.contains(SHIPPED_ACCOUNT));
     }
 }

@@ -1,26 +1,11 @@
 //! Who may ask for what: each right is tried against the API server by impersonating the user.
 
-use std::time::{Duration, Instant};
-
 use serde_json::{Value, json};
 
+use crate::harness::asking::bind;
 use crate::harness::look::text;
 use crate::harness::person::{OPERATOR, Person, administrator, allowed, refused, set_image, without_pods};
 use crate::harness::shared;
-use crate::harness::world::World;
-
-/// Gives a user a ClusterRole in the namespace, and asks the API server, which offers no way to be told, until it knows.
-async fn bind(world: &World, user: &str, role: &str, verb: &str) {
-    let name = format!("{user}-{role}");
-    let (role, as_user) = (format!("--clusterrole={role}"), format!("--user={user}"));
-    let ended = world.kubectl(&["create", "rolebinding", &name, &role, &as_user], None).await;
-    assert!(ended.ok, "{}", ended.err);
-    let deadline = Instant::now() + Duration::from_secs(20);
-    let as_user = format!("--as={user}");
-    while !world.kubectl(&["auth", "can-i", verb, "rollouts.sluice.dev", &as_user], None).await.ok {
-        assert!(Instant::now() < deadline, "{user} may not {verb} rollouts.sluice.dev after 20s");
-    }
-}
 
 fn intervention(action: &str) -> Value {
     json!({

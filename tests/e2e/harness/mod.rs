@@ -5,6 +5,7 @@
 //! other. Owns the life of a scenario; what a scenario can do and see is in [`world`].
 
 pub mod app;
+pub mod asking;
 pub mod audit;
 pub mod gateway;
 pub mod look;

@@ -3,6 +3,7 @@
 //! It exists to run whole rollouts in microseconds and in any order. What real software does is shown by the
 //! end-to-end tests, not here.
 
+mod doing;
 mod objects;
 mod reading;
 mod writing;
@@ -10,8 +11,8 @@ mod writing;
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
-use sluice::api::{Action, InterventionResult, Outcome, RolloutSpec, RolloutStatus, RouteKind, names};
+use serde_json::Value;
+use sluice::api::{InterventionResult, Outcome, RolloutSpec, RolloutStatus, RouteKind, names};
 use sluice::decide::measure::{Measurement, Sample};
 use sluice::decide::neighbours::Neighbours;
 use sluice::decide::snapshot::{GateProof, InterventionFacts};
@@ -102,6 +103,8 @@ pub struct World {
     pub asked: Vec<(InterventionFacts, Option<InterventionResult>)>,
     /// What is wrong with the gate's policies.
     pub policies: Vec<String>,
+    /// What is wrong with those that stamp Interventions.
+    pub unstamped: Vec<String>,
     /// `spec.behavior` of the workload's autoscaler, if it has one.
     pub scaler: Option<Option<Value>>,
     scaler_version: u64,
@@ -166,6 +169,7 @@ impl World {
             made: vec![World::digest("v1")],
             asked: Vec::new(),
             policies: Vec::new(),
+            unstamped: Vec::new(),
             scaler: None,
             scaler_version: 1,
             scaler_under_traffic: BTreeSet::new(),
@@ -173,45 +177,6 @@ impl World {
             known: BTreeSet::new(),
             escaped: BTreeSet::new(),
         }
-    }
-
-    /// Someone edits the waves.
-    pub fn edit_waves(&mut self, weights: &[u8]) {
-        let waves: Vec<Value> = weights.iter().map(|weight| json!({"weight": weight, "bake": "10s"})).collect();
-        self.spec.waves = serde_json::from_value(json!(waves)).unwrap();
-    }
-
-    /// A person makes an Intervention.
-    pub fn ask(&mut self, action: Action) {
-        let number = self.asked.len() + 1;
-        let asked = InterventionFacts {
-            name: format!("ask-{number}"),
-            uid: format!("uid-ask-{number}"),
-            action,
-            reason: "because".into(),
-            release: None,
-            by: Some("alice".into()),
-        };
-        self.asked.push((asked, None));
-    }
-
-    /// What became of the last Intervention.
-    pub fn answer(&self) -> Option<InterventionResult> {
-        self.asked.last().and_then(|(_, answer)| *answer)
-    }
-
-    /// Someone scales the workload.
-    pub fn scale(&mut self, replicas: u32) {
-        self.replicas = replicas;
-        self.generation += 1;
-        self.touch_workload();
-    }
-
-    /// Someone opens the gate by hand.
-    pub fn break_glass(&mut self) {
-        self.paused = false;
-        self.generation += 1;
-        self.touch_workload();
     }
 
     /// Someone applies a version. The API server pauses a governed workload in the same write.

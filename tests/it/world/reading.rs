@@ -126,7 +126,11 @@ impl World {
                 .watching
                 .as_ref()
                 .is_some_and(|watching| self.reworks.contains(&names::escaped(&watching.release))),
-            policies: GatePolicies { problems: self.policies.clone(), fingerprint: format!("{:?}", self.policies) },
+            policies: GatePolicies {
+                problems: self.policies.clone(),
+                fingerprint: format!("{:?}", self.policies),
+                unstamped: self.unstamped.clone(),
+            },
             interventions: self
                 .asked
                 .iter()

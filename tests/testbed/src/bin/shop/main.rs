@@ -94,7 +94,7 @@ async fn page(State(shop): State<Arc<Shop>>) -> impl IntoResponse {
     if delay > Duration::ZERO {
         tokio::time::sleep(delay).await;
     }
-    let fails = settings.error_rate.hits(number, 0) || settings.error_burst.hits(number);
+    let fails = settings.fails(number, shop.started.elapsed());
     let status = if fails { StatusCode::INTERNAL_SERVER_ERROR } else { StatusCode::OK };
     shop.metrics.record(status == StatusCode::OK, began.elapsed());
     let version = settings.version.clone();

@@ -8,6 +8,8 @@ pub(crate) struct Settings {
     pub(crate) version: String,
     pub(crate) port: u16,
     pub(crate) error_rate: Rate,
+    /// The errors of `error_rate` begin this long after the start.
+    pub(crate) error_after: Duration,
     pub(crate) error_burst: Burst,
     pub(crate) latency: Duration,
     pub(crate) slow_rate: Rate,
@@ -62,6 +64,7 @@ impl Settings {
             version,
             port: parsed(&variable, "PORT", "a port number such as 8080", |text| text.parse().ok())?.unwrap_or(8080),
             error_rate: parsed(&variable, "ERROR_RATE", "a share such as 5% or 0.05", rate)?.unwrap_or_default(),
+            error_after: duration(&variable, "ERROR_AFTER")?.unwrap_or_default(),
             error_burst: parsed(&variable, "ERROR_BURST", "numbers of requests such as 100-104", burst)?
                 .unwrap_or_default(),
             latency: duration(&variable, "LATENCY")?.unwrap_or_default(),
@@ -71,6 +74,13 @@ impl Settings {
             never_ready: parsed(&variable, "NEVER_READY", "true or false", |text| text.parse().ok())?.unwrap_or(false),
             ready_after: duration(&variable, "READY_AFTER")?.unwrap_or_default(),
         })
+    }
+}
+
+impl Settings {
+    /// Whether request number `number` fails, so long after the start.
+    pub(crate) fn fails(&self, number: u64, up: Duration) -> bool {
+        (up >= self.error_after && self.error_rate.hits(number, 0)) || self.error_burst.hits(number)
     }
 }
 
@@ -139,6 +149,15 @@ mod tests {
     }
 
     #[test]
+    fn errors_begin_when_they_are_told_to() {
+        let settings = read(&[("ERROR_RATE", "100%"), ("ERROR_AFTER", "20s"), ("ERROR_BURST", "3-3")]).unwrap();
+        let failed = |up: u64| (0..10).filter(|&number| settings.fails(number, Duration::from_secs(up))).count();
+        assert_eq!((failed(0), failed(19), failed(20)), (1, 1, 10));
+        let at_once = read(&[("ERROR_RATE", "100%")]).unwrap();
+        assert!(at_once.fails(0, Duration::ZERO));
+    }
+
+    #[test]
     fn a_bad_value_is_reported_with_its_variable() {
         for (name, value) in [
             ("ERROR_RATE", "120%"),
@@ -146,6 +165,7 @@ mod tests {
             ("ERROR_BURST", "9-5"),
             ("ERROR_BURST", "7"),
             ("SLOW_RATE", "-0.1"),
+            ("ERROR_AFTER", "30"),
             ("LATENCY", "20"),
             ("READY_AFTER", "-1s"),
             ("CRASH_AFTER", "5 years"),

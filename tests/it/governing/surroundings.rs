@@ -1,192 +1,11 @@
-//! People, calendars, neighbours and leaving, each in a toy world: what may be asked when, and what comes of it.
+//! Gate, waves that are edited, scaling, routes, groups, leaving, and what shows after the promotion.
 
 use serde_json::json;
-use sluice::api::{Action, Approval, GateMode, InterventionResult, OnRollback, Outcome, Phase, Step};
+use sluice::api::InterventionResult::Honoured;
+use sluice::api::{Action, GateMode, OnRollback, Outcome, Phase, Step};
 
+use super::{adopted, ask, baking_at, done, reason, until};
 use crate::world::{Behaviour, World};
-
-/// A world whose workload is adopted and at rest.
-fn adopted() -> World {
-    let mut world = World::new();
-    world.settle(3);
-    assert_eq!(world.status.phase, Phase::Stable, "{}", world.status.message);
-    world
-}
-
-fn reason(world: &World) -> String {
-    let ready = world.status.conditions.iter().find(|condition| condition.type_.name() == "Ready").unwrap();
-    ready.reason.clone()
-}
-
-/// Passes until it is so, or fails after two minutes of the toy world.
-fn until(world: &mut World, what: &str, holds: impl Fn(&World) -> bool) {
-    for _ in 0..120 {
-        if holds(world) {
-            return;
-        }
-        world.settle(1);
-    }
-    panic!("not reached: {what}; {:?} {}\n{}", world.status.phase, world.status.message, world.log.join("\n"));
-}
-
-fn baking_at(world: &mut World, weight: u8) {
-    until(world, &format!("baking at {weight}%"), |world| {
-        world.status.run.as_ref().is_some_and(|run| run.weight == weight && run.step == Step::Baking)
-    });
-}
-
-fn done(world: &mut World, outcome: Outcome) {
-    until(world, &format!("{outcome:?}"), |world| {
-        world.status.run.as_ref().is_some_and(|run| run.step == Step::Done && run.outcome == Some(outcome))
-    });
-}
-
-/// Asks, and the answer comes within one pass.
-fn ask(world: &mut World, action: Action, expected: InterventionResult) -> String {
-    world.ask(action);
-    world.pass();
-    let said = world.status.answered.last().unwrap().message.clone();
-    assert_eq!(world.answer(), Some(expected), "{}: {said}", action.name());
-    said
-}
-
-use InterventionResult::{Honoured, Refused};
-
-#[test]
-fn a_wave_waits_for_approval_and_goes_on_with_it() {
-    let mut world = adopted();
-    world.spec.waves[1].approval = Approval::Required;
-    world.spec.promotion.approval = Approval::Required;
-    world.apply("v2");
-    until(&mut world, "AwaitingApproval", |world| reason(world) == "AwaitingApproval");
-    world.settle(60);
-    assert_eq!((world.share(), world.status.phase), (10.0, Phase::Held), "{}", world.status.message);
-    ask(&mut world, Action::Approve, Honoured);
-    until(&mut world, "25%", |world| world.share() == 25.0);
-    baking_at(&mut world, 50);
-    until(&mut world, "AwaitingApproval", |world| reason(world) == "AwaitingApproval");
-    assert_eq!(world.pods_of("v2"), 0);
-    ask(&mut world, Action::Approve, Honoured);
-    done(&mut world, Outcome::Promoted);
-    let people = &world.status.run.as_ref().unwrap().interventions;
-    assert_eq!(
-        people.iter().map(|one| (one.action, one.by.as_str())).collect::<Vec<_>>(),
-        [(Action::Approve, "alice"), (Action::Approve, "alice")]
-    );
-    ask(&mut world, Action::Approve, Refused);
-}
-
-#[test]
-fn harm_while_approval_is_awaited_takes_the_version_back() {
-    let mut world = adopted();
-    world.spec.waves[1].approval = Approval::Required;
-    world.apply("v2");
-    until(&mut world, "AwaitingApproval", |world| reason(world) == "AwaitingApproval");
-    world.behave("v2", Behaviour { errors: 0.3, ..Behaviour::default() });
-    done(&mut world, Outcome::RolledBack);
-    assert_eq!(world.share(), 0.0);
-}
-
-#[test]
-fn a_first_wave_that_waits_makes_nothing() {
-    let mut world = adopted();
-    world.spec.waves[0].approval = Approval::Required;
-    world.apply("v2");
-    world.settle(30);
-    assert_eq!((reason(&world).as_str(), world.has_canary()), ("AwaitingApproval", false));
-    ask(&mut world, Action::Approve, Honoured);
-    baking_at(&mut world, 10);
-}
-
-#[test]
-fn an_aborted_version_waits_until_it_is_retried_once() {
-    let mut world = adopted();
-    world.apply("v2");
-    baking_at(&mut world, 25);
-    ask(&mut world, Action::Abort, Honoured);
-    assert_eq!(world.status.run.as_ref().unwrap().weight, 0, "in the same pass");
-    ask(&mut world, Action::Abort, Refused);
-    ask(&mut world, Action::Retry, Refused);
-    done(&mut world, Outcome::Aborted);
-    world.settle(20);
-    assert_eq!((world.status.phase, world.status.attempts), (Phase::RolledBack, 1), "{}", world.status.message);
-    assert!(world.status.message.contains("aborted by alice: because"), "{}", world.status.message);
-    ask(&mut world, Action::Retry, Honoured);
-    world.behave("v2", Behaviour { errors: 0.3, ..Behaviour::default() });
-    done(&mut world, Outcome::RolledBack);
-    world.settle(20);
-    assert_eq!((world.status.attempts, world.status.phase), (2, Phase::RolledBack), "it is tried once");
-    // A fix is a new attempt that names what it remediates.
-    world.apply("v3");
-    done(&mut world, Outcome::Promoted);
-    assert!(world.status.run.as_ref().unwrap().remediates.is_some());
-    assert_eq!(world.reworks.len(), 2);
-}
-
-#[test]
-fn a_hold_stops_the_way_up_and_never_the_way_back() {
-    let mut world = adopted();
-    world.apply("v2");
-    baking_at(&mut world, 10);
-    ask(&mut world, Action::Hold, Honoured);
-    ask(&mut world, Action::Hold, Refused);
-    world.settle(60);
-    assert_eq!((world.share(), reason(&world).as_str()), (10.0, "HeldByPerson"), "{}", world.status.message);
-    ask(&mut world, Action::Promote, Refused);
-    ask(&mut world, Action::Resume, Honoured);
-    baking_at(&mut world, 25);
-    ask(&mut world, Action::Hold, Honoured);
-    world.behave("v2", Behaviour { errors: 0.3, ..Behaviour::default() });
-    done(&mut world, Outcome::RolledBack);
-    ask(&mut world, Action::Resume, Honoured);
-    ask(&mut world, Action::Resume, Refused);
-}
-
-#[test]
-fn waves_can_be_skipped_and_harm_is_still_looked_for() {
-    for errors in [0.0, 0.3] {
-        let mut world = adopted();
-        world.apply("v2");
-        ask(&mut world, Action::Promote, Refused);
-        baking_at(&mut world, 10);
-        ask(&mut world, Action::Promote, Honoured);
-        assert_eq!(world.status.run.as_ref().unwrap().step, Step::Promoting);
-        world.behave("v2", Behaviour { errors, ..Behaviour::default() });
-        done(&mut world, if errors > 0.0 { Outcome::RolledBack } else { Outcome::Promoted });
-        let (new, old) = (world.pods_of("v2"), world.pods_of("v1"));
-        assert_eq!((new, old), if errors > 0.0 { (0, 4) } else { (4, 0) }, "{}", world.log.join("\n"));
-    }
-}
-
-#[test]
-fn break_glass_is_a_bypass_and_recorded_once() {
-    let mut world = adopted();
-    world.apply("v2");
-    baking_at(&mut world, 10);
-    ask(&mut world, Action::BreakGlass, Honoured);
-    assert!(!world.paused, "the gate is open in the same pass");
-    done(&mut world, Outcome::Bypassed);
-    until(&mut world, "Stable", |world| world.status.phase == Phase::Stable);
-    assert_eq!((world.pods_of("v2"), world.share()), (4, 0.0));
-    assert_eq!((world.releases.len(), world.reworks.len(), world.status.let_through.clone()), (1, 1, None));
-    // The next template is governed again.
-    world.apply("v3");
-    done(&mut world, Outcome::Promoted);
-}
-
-#[test]
-fn a_rejected_template_that_is_let_through_is_a_bypass_of_its_own() {
-    let mut world = adopted();
-    world.behave("v2", Behaviour { errors: 0.3, ..Behaviour::default() });
-    world.apply("v2");
-    done(&mut world, Outcome::RolledBack);
-    ask(&mut world, Action::BreakGlass, Honoured);
-    until(&mut world, "v2 serves", |world| world.pods_of("v2") == 4 && world.status.phase == Phase::Stable);
-    let mut outcomes: Vec<_> = world.releases.values().map(|outcome| format!("{:?}", outcome.unwrap())).collect();
-    outcomes.sort();
-    assert_eq!(outcomes, ["Bypassed", "RolledBack"]);
-    ask(&mut world, Action::BreakGlass, Refused);
-}
 
 #[test]
 fn a_template_that_rolls_past_the_gate_leaves_its_records() {
@@ -436,39 +255,16 @@ fn a_template_that_comes_while_the_workload_rolls_is_tried_on_its_own() {
     done(&mut world, Outcome::Promoted);
     assert_eq!((world.pods_of("v1"), world.pods_of("v2"), world.pods_of("v3")), (0, 0, 4), "{}", world.log.join("\n"));
     assert_eq!(world.status.alongside, None);
-}
 
-#[test]
-fn what_was_asked_is_done_once_whatever_crashes() {
-    use sluice::decide;
-
+    // Or the stable template comes back, and the pods of the other version go.
     let mut world = adopted();
     world.apply("v2");
-    baking_at(&mut world, 10);
-    world.ask(Action::Abort);
-    // The intent is committed, and then nothing is written or answered.
-    let decision = decide::decide(&world.snapshot());
-    world.status = decision.status;
-    assert_eq!(world.answer(), None);
-    done(&mut world, Outcome::Aborted);
-    assert_eq!(world.answer(), Some(Honoured));
-    ask(&mut world, Action::Retry, Honoured);
-    baking_at(&mut world, 10);
-    assert_eq!(world.status.run.as_ref().unwrap().outcome, None, "the Abort does not end the next attempt");
-}
-
-#[test]
-fn who_asks_must_be_stamped_and_the_release_be_the_present_one() {
-    let mut world = adopted();
-    world.apply("v2");
-    baking_at(&mut world, 10);
-    world.ask(Action::Abort);
-    world.asked.last_mut().unwrap().0.by = None;
+    until(&mut world, "half rolled", |world| world.pods_of("v2") == 2);
+    world.apply("v3");
     world.pass();
-    assert_eq!(world.answer(), Some(Refused));
-    world.ask(Action::Abort);
-    world.asked.last_mut().unwrap().0.release = Some("shop-0-another".into());
-    world.pass();
-    assert_eq!(world.answer(), Some(Refused));
-    assert_eq!(world.status.run.as_ref().unwrap().outcome, None);
+    assert!(world.status.alongside.is_some());
+    world.apply("v1");
+    until(&mut world, "Stable", |world| world.status.phase == Phase::Stable && world.pods_of("v1") == 4);
+    world.settle(2);
+    assert_eq!(world.status.alongside, None);
 }

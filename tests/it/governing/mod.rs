@@ -1,0 +1,58 @@
+//! People, calendars, neighbours and leaving, each in a toy world: what may be asked when, and what comes of it.
+
+mod people;
+mod surroundings;
+
+use sluice::api::{Action, InterventionResult, Outcome, Phase, Step};
+
+use crate::world::World;
+
+/// A world whose workload is adopted and at rest.
+fn adopted() -> World {
+    let mut world = World::new();
+    world.settle(3);
+    assert_eq!(world.status.phase, Phase::Stable, "{}", world.status.message);
+    world
+}
+
+fn reason(world: &World) -> String {
+    let ready = world.status.conditions.iter().find(|condition| condition.type_.name() == "Ready").unwrap();
+    ready.reason.clone()
+}
+
+/// Passes until it is so, or fails after two minutes of the toy world.
+fn until(world: &mut World, what: &str, holds: impl Fn(&World) -> bool) {
+    for _ in 0..120 {
+        if holds(world) {
+            return;
+        }
+        world.settle(1);
+    }
+    panic!("not reached: {what}; {:?} {}\n{}", world.status.phase, world.status.message, world.log.join("\n"));
+}
+
+fn baking_at(world: &mut World, weight: u8) {
+    until(world, &format!("baking at {weight}%"), |world| {
+        world.status.run.as_ref().is_some_and(|run| run.weight == weight && run.step == Step::Baking)
+    });
+}
+
+fn done(world: &mut World, outcome: Outcome) {
+    until(world, &format!("{outcome:?}"), |world| {
+        world.status.run.as_ref().is_some_and(|run| run.step == Step::Done && run.outcome == Some(outcome))
+    });
+}
+
+/// What people did to the last attempt, as its Release has it.
+fn recorded(world: &World) -> Vec<Action> {
+    world.status.run.as_ref().unwrap().interventions.iter().map(|one| one.action).collect()
+}
+
+/// Asks, and the answer comes within one pass.
+fn ask(world: &mut World, action: Action, expected: InterventionResult) -> String {
+    world.ask(action);
+    world.pass();
+    let said = world.status.answered.last().unwrap().message.clone();
+    assert_eq!(world.answer(), Some(expected), "{}: {said}", action.name());
+    said
+}
