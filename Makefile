@@ -89,6 +89,11 @@ takeovers: tools build ## Measure how long nobody decides after the leader is ki
 	cargo test --locked --test e2e --no-run
 	SLUICE_TAKEOVERS=10 tests/e2e.sh $(TESTBED) takeovers $(RELEASE) 1 scenario_31
 
+.PHONY: interventions
+interventions: tools build ## Measure how long it takes until Hold, Resume, Approve and Abort are honoured, ten times each
+	cargo test --locked --test e2e --no-run
+	SLUICE_INTERVENTIONS=10 tests/e2e.sh $(TESTBED) interventions $(RELEASE) 1 interventions_are_honoured
+
 .PHONY: bench
 bench: ## Measure what one poll costs the judge
 	cargo bench --locked --bench update

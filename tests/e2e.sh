@@ -9,5 +9,5 @@ trap '"$testbed" down --name "$name"' EXIT
 tests/install.sh "$testbed" "$name" "$binaries"
 # Everything is built: inside there is no way out to a registry.
 "$testbed" exec --name "$name" -- env SLUICE_REQUIRE_CLUSTER=1 SLUICE_ROLLBACKS="${SLUICE_ROLLBACKS:-1}" \
-  SLUICE_TAKEOVERS="${SLUICE_TAKEOVERS:-1}" CARGO_NET_OFFLINE=true \
+  SLUICE_TAKEOVERS="${SLUICE_TAKEOVERS:-1}" SLUICE_INTERVENTIONS="${SLUICE_INTERVENTIONS:-3}" CARGO_NET_OFFLINE=true \
   cargo test --locked --test e2e -- --test-threads "$threads" --nocapture $filter

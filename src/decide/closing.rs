@@ -5,11 +5,12 @@
 use super::draft::Draft;
 use super::neighbours::clones;
 use super::plan::{Record, Severity, Write};
-use super::scaler;
+use super::snapshot::Sought;
 use super::time::{elapsed, human, later, times};
 use super::verdict;
 use super::weights::{self, RouteState};
 use super::words::{grouped, share_text};
+use super::{rest, scaler};
 use crate::api::{
     Duration, Exposure, Outcome, Phase, ReleaseSpec, ReleaseStatus, ReworkEventSpec, ReworkKind, Run, Step, Trigger,
     names,
@@ -36,7 +37,7 @@ pub(super) fn revert(d: &mut Draft<'_>) {
     };
     if workload.digest == run.revision {
         match &d.s.stable_template {
-            Some(template) if names::template_digest(template) == stable.digest => {
+            Sought::Found(template) if names::template_digest(template) == stable.digest => {
                 d.plan.push(Write::RestoreTemplate {
                     workload: workload.name.clone(),
                     resource_version: workload.resource_version.clone(),
@@ -44,7 +45,11 @@ pub(super) fn revert(d: &mut Draft<'_>) {
                 });
                 d.progress(Phase::RollingBack, "Reverting", "putting the stable template back".to_owned());
             }
-            _ => d.stuck(
+            Sought::NotYet => {
+                d.wake_in(rest::LOOK_AGAIN);
+                d.progress(Phase::RollingBack, "Reverting", "looking for the stable template".to_owned());
+            }
+            Sought::Gone | Sought::Found(_) => d.stuck(
                 "StableTemplateMissing",
                 format!(
                     "ReplicaSet {} with the stable template is gone; apply the wanted template to Deployment {}",

@@ -97,14 +97,13 @@ pub fn decide(snapshot: &Snapshot) -> Decision {
 fn finish(draft: Draft<'_>) -> Decision {
     let snapshot = draft.s;
     let active = draft.active().cloned();
-    let measure = match (&active, &snapshot.provider) {
-        (Some(run), Some(provider)) => queries::due(snapshot, provider, run),
-        (None, Some(provider)) => match draft.status.watching.as_ref().filter(|one| one.escaped.is_none()) {
-            Some(watching) => queries::watching(snapshot, provider, watching),
-            None => Vec::new(),
-        },
-        (_, None) => Vec::new(),
-    };
+    let mut measure = measured(snapshot, &draft.status);
+    // What this pass counted may not be committed yet, and the next pass then counts it again, from the same samples.
+    let committed = measured(snapshot, &snapshot.rollout.status);
+    for wanted in &mut measure {
+        let before = committed.iter().find(|one| (&one.provider, &one.ask) == (&wanted.provider, &wanted.ask));
+        wanted.since = before.map_or(wanted.since, |one| one.since.min(wanted.since));
+    }
     let resync = if active.is_some() { RESYNC_ACTIVE } else { RESYNC };
     let next_check = Some(draft.wake().map_or(resync, |wake| wake.min(resync)));
     // Words and counts may wait a part of the bake time, so that a release costs few writes.
@@ -117,6 +116,16 @@ fn finish(draft: Draft<'_>) -> Decision {
     let Draft { status, plan, records, events, .. } = draft;
     let material = substance(&status) != substance(&snapshot.rollout.status);
     Decision { status, material, refresh, plan, records, events, measure, next_check }
+}
+
+/// What is asked of the provider while a Rollout stands like this, and from when on.
+fn measured(snapshot: &Snapshot, status: &RolloutStatus) -> Vec<measure::Measurement> {
+    let Some(provider) = &snapshot.provider else { return Vec::new() };
+    if let Some(run) = status.run.as_ref().filter(|run| run.step != Step::Done) {
+        return queries::due(snapshot, provider, run);
+    }
+    let watching = status.watching.as_ref().filter(|one| one.escaped.is_none());
+    watching.map_or_else(Vec::new, |watching| queries::watching(snapshot, provider, watching))
 }
 
 /// The status without words and counts that are derived again on every pass.

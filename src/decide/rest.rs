@@ -2,10 +2,14 @@
 
 use super::draft::{AnalysisWord, Draft, End, Standing};
 use super::plan::{Severity, Write};
-use super::snapshot::{ReplicaSetFacts, Workload};
+use super::snapshot::{ReplicaSetFacts, Sought, Workload};
 use super::{after, gate, kept, leftovers, people, preflight};
-use crate::api::{GateMode, OnRollback, Outcome, Phase, Revision, Run, Step, Times, TrafficState, VerdictWord, names};
+use crate::api::{
+    Duration, GateMode, OnRollback, Outcome, Phase, Revision, Run, Step, Times, TrafficState, VerdictWord, names,
+};
 
+/// When the stable template is looked for that was not needed before this pass.
+pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// How many images a status may name.
 const IMAGES: usize = 20;
 
@@ -60,7 +64,7 @@ pub(super) fn at_rest(d: &mut Draft<'_>) -> bool {
 fn put_back(d: &mut Draft<'_>, workload: &Workload, stable: &Revision, why: &str) {
     let short = names::short(&stable.digest);
     match &d.s.stable_template {
-        Some(template) if names::template_digest(template) == stable.digest => {
+        Sought::Found(template) if names::template_digest(template) == stable.digest => {
             d.plan.push(Write::RestoreTemplate {
                 workload: workload.name.clone(),
                 resource_version: workload.resource_version.clone(),
@@ -68,7 +72,11 @@ fn put_back(d: &mut Draft<'_>, workload: &Workload, stable: &Revision, why: &str
             });
             d.progress(Phase::RollingBack, "Reverting", format!("{why}; putting the stable template {short} back"));
         }
-        _ => d.stuck(
+        Sought::NotYet => {
+            d.wake_in(LOOK_AGAIN);
+            d.progress(Phase::RollingBack, "Reverting", format!("{why}; looking for the stable template {short}"));
+        }
+        Sought::Gone | Sought::Found(_) => d.stuck(
             "StableTemplateMissing",
             format!(
                 "{why}; ReplicaSet {} with the stable template {short} is gone: apply the wanted template to Deployment {}",

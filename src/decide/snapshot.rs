@@ -49,7 +49,7 @@ pub struct Snapshot {
     /// The workload's pod template, read when a canary must be made of it.
     pub template: Option<Value>,
     /// The stable ReplicaSet's pod template, read when it must be put back.
-    pub stable_template: Option<Value>,
+    pub stable_template: Sought,
     /// The record of the run, if it was written.
     pub release: Option<ReleaseFacts>,
     /// Whether the run's ReworkEvent was written.
@@ -335,4 +335,15 @@ pub struct GateProof {
     pub held: bool,
     /// The policies that there were: see [`GatePolicies::fingerprint`].
     pub policies: String,
+}
+
+/// What is read only in the passes that need it: that nobody looked does not mean that it is not there.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub enum Sought {
+    /// This pass did not look; the next one does.
+    NotYet,
+    /// It does not exist.
+    Gone,
+    /// It was found.
+    Found(Value),
 }

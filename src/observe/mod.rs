@@ -23,7 +23,7 @@ use crate::api::{Intervention, OnRollback, Outcome, Revision, Rollout, RolloutSp
 use crate::clock;
 use crate::decide::measure::Reading;
 use crate::decide::snapshot::{
-    GateProof, InterventionFacts, PodFacts, ReleaseFacts, ReplicaSetFacts, RolloutFacts, RouteFacts, Snapshot,
+    GateProof, InterventionFacts, PodFacts, ReleaseFacts, ReplicaSetFacts, RolloutFacts, RouteFacts, Snapshot, Sought,
 };
 use crate::watch::Stores;
 use crate::watch::policies::{Shipped, look_over};
@@ -137,9 +137,9 @@ pub async fn observe(
                 || run.is_none()
                     && workload.as_ref().is_some_and(|one| puts_back(one, stable, &replica_sets, rollout)) =>
         {
-            reader.template("ReplicaSet", &stable.replica_set).await?
+            reader.template("ReplicaSet", &stable.replica_set).await?.map_or(Sought::Gone, Sought::Found)
         }
-        Some(_) | None => None,
+        Some(_) | None => Sought::NotYet,
     };
     let stable_pods = match (&run, &workload) {
         (Some(run), Some(workload)) if run.weight > 0 && compares_restarts(spec) => {

@@ -98,11 +98,19 @@ pub fn stores(client: &Client, freshness: &Freshness, wake: &mpsc::Sender<Rollou
         writer,
         freshness,
     );
-    let waker = wake.clone();
-    let task = changes.for_each(move |rollout| {
+    let (waker, others) = (wake.clone(), rollouts.clone());
+    let task = changes.for_each(move |changed| {
+        let mut concerned = vec![RolloutRef::from_obj(changed.as_ref())];
+        if let Ok(rollout) = &changed.0 {
+            concerned.extend(triggers::waiting(rollout, &others.state()));
+        }
         let wake = waker.clone();
-        // The receiver lives as long as the program.
-        async move { drop(wake.send(RolloutRef::from_obj(rollout.as_ref())).await) }
+        async move {
+            for rollout in concerned {
+                // The receiver lives as long as the program.
+                drop(wake.send(rollout).await);
+            }
+        }
     });
     let mut tasks: Tasks = vec![("Rollout", Box::pin(task))];
     let every = watcher::Config::default;

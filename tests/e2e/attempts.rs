@@ -65,6 +65,15 @@ fn scenario_13_a_second_template_begins_anew_and_never_under_the_weight_of_the_f
     });
 }
 
+/// Waits until the Deployment is not paused any more: the last write of an attempt comes after its last status.
+async fn opened(world: &World) -> Value {
+    world
+        .until("the Deployment is not paused", 10, |now| {
+            now.get(Kind::Deployment, "shop").filter(|found| found["spec"]["paused"] != json!(true)).cloned()
+        })
+        .await
+}
+
 /// The versions of the canary Deployment while the route gave it a weight, in the order of the API server's writes.
 fn under_weight(world: &World) -> Vec<String> {
     let mut all = world.record.history(Kind::Deployment, "shop-canary");
@@ -104,13 +113,9 @@ fn scenario_14_the_stable_template_applied_again_ends_the_attempt_and_nothing_ro
             assert_eq!(world.get(Kind::HttpRoute, "shop").unwrap()["spec"].to_string(), route["spec"].to_string());
             assert_eq!(world.get(Kind::Deployment, "shop-canary"), None);
             assert_eq!(world.get(Kind::Service, "shop-canary"), None);
-            let deployment = world.get(Kind::Deployment, "shop").unwrap();
-            assert_ne!(deployment["spec"]["paused"], json!(true));
-            world
-                .stays("no pod is replaced", 3, |now| {
-                    stable_pods(now, "shop") == pods && now.get(Kind::Deployment, "shop").is_some_and(look::rolled_out)
-                })
-                .await;
+            opened(world).await;
+            world.stays("no pod is replaced", 3, |now| stable_pods(now, "shop") == pods).await;
+            assert!(look::rolled_out(&world.get(Kind::Deployment, "shop").unwrap()));
 
             let (releases, reworks) =
                 world.record.look(|now| (look::releases(now, "shop"), look::reworks(now, "shop")));
@@ -118,12 +123,11 @@ fn scenario_14_the_stable_template_applied_again_ends_the_attempt_and_nothing_ro
             assert_eq!(text(&releases[0], "/status/outcome"), "Aborted");
             assert_eq!((text(&reworks[0], "/spec/trigger"), text(&reworks[0], "/spec/kind")), ("Manual", "Rollback"));
             assert_eq!(text(&reworks[0], "/spec/reason"), "ReturnedToStable");
-            assert_unharmed(&client.stop().await);
-
             // It was given up, not rejected: applied again it is tried again.
             world.apply(&[app.version("v2").deployment()]).await;
             let rollout = baking(world, 20).await;
             assert_eq!(number(&rollout, "/status/run/number"), 2);
+            assert_unharmed(&client.stop().await);
         })
     });
 }
@@ -344,8 +348,8 @@ fn a_rejected_template_is_replaced_by_the_stable_one_where_that_is_asked_for() {
                 })
                 .await;
             assert_eq!(condition(&rollout, "Stalled"), None, "no person is needed");
-            let deployment = world.get(Kind::Deployment, "shop").unwrap();
-            assert_ne!(deployment["spec"]["paused"], json!(true));
+            assert!(!look::phases(&world.record, "shop").contains(&"Stalled".to_owned()), "no person was needed");
+            let deployment = opened(world).await;
             assert_eq!(deployment["spec"]["template"], before["spec"]["template"], "as it was, byte for byte");
             world.stays("no pod is replaced", 3, |now| stable_pods(now, "shop") == pods).await;
             assert_eq!(number(&rollout, "/status/attempts"), 1);
@@ -353,6 +357,29 @@ fn a_rejected_template_is_replaced_by_the_stable_one_where_that_is_asked_for() {
             let served = client.stop().await;
             assert_eq!(served.by_version["v1"].failed, 0);
             assert!(served.by_version["v2"].failed > 0, "the version was bad");
+        })
+    });
+}
+
+/// Words and counts are written to the status a few times per bake time only; what was not written must not be lost.
+#[test]
+fn a_version_that_turns_bad_in_a_long_wave_is_taken_back_as_soon_as_in_a_short_one() {
+    shared("long-wave", |world| {
+        Box::pin(async move {
+            let app = world.app("shop");
+            govern(world, &app, app.rollout(&plan(&[(20, "2h")]))).await;
+            let client = Client::start(&app, 100).await;
+            world.apply(&[app.version("v2").env("ERROR_RATE", "5%").env("ERROR_AFTER", "40s").deployment()]).await;
+            baking(world, 20).await;
+            world.complete("shop", "RolledBack", 150).await;
+            let weights = weights(&world.record, "shop");
+            assert_eq!(percents(&weights), [0.0, 20.0, 0.0]);
+            let served = client.stop().await;
+            let first = served.failures.first().expect("the version was bad").at_unix_ms;
+            let first = Timestamp::from_millisecond(i64::try_from(first).unwrap()).unwrap();
+            let seconds = weights[2].at.duration_since(first).as_secs_f64();
+            eprintln!("from the first failed request in a wave of two hours to weight 0: {seconds:.2}s");
+            assert!(seconds < 10.0, "from the first failed request to weight 0: {seconds:.2}s");
         })
     });
 }

@@ -9,6 +9,7 @@
 )] // helpers of tests too
 
 mod architecture;
+mod commits;
 mod comparing;
 mod crds;
 mod deploy;

@@ -56,3 +56,9 @@ fn ask(world: &mut World, action: Action, expected: InterventionResult) -> Strin
     assert_eq!(world.answer(), Some(expected), "{}: {said}", action.name());
     said
 }
+
+/// What nobody has looked for yet is not said to be gone.
+fn assert_not_missed(world: &World) {
+    let missed = world.events.iter().find(|event| event.starts_with("StableTemplateMissing"));
+    assert_eq!(missed, None);
+}

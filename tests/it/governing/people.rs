@@ -4,7 +4,7 @@ use serde_json::json;
 use sluice::api::InterventionResult::{Honoured, Refused};
 use sluice::api::{Action, Approval, OnRollback, Outcome, Phase, Step};
 
-use super::{adopted, ask, baking_at, done, reason, recorded, until};
+use super::{adopted, ask, assert_not_missed, baking_at, done, reason, recorded, until};
 use crate::world::{Behaviour, comparing};
 
 #[test]
@@ -111,6 +111,7 @@ fn waves_can_be_skipped_and_harm_is_still_looked_for() {
         done(&mut world, if errors > 0.0 { Outcome::RolledBack } else { Outcome::Promoted });
         let (new, old) = (world.pods_of("v2"), world.pods_of("v1"));
         assert_eq!((new, old), if errors > 0.0 { (0, 4) } else { (4, 0) }, "{}", world.log.join("\n"));
+        assert_not_missed(&world);
     }
 }
 

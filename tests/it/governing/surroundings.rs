@@ -4,7 +4,7 @@ use serde_json::json;
 use sluice::api::InterventionResult::Honoured;
 use sluice::api::{Action, GateMode, OnRollback, Outcome, Phase, Step};
 
-use super::{adopted, ask, baking_at, done, reason, until};
+use super::{adopted, ask, assert_not_missed, baking_at, done, reason, until};
 use crate::world::{Behaviour, World};
 
 #[test]
@@ -192,6 +192,7 @@ fn a_rejected_template_can_be_replaced_by_the_stable_one() {
     done(&mut world, Outcome::RolledBack);
     until(&mut world, "Stable", |world| world.status.phase == Phase::Stable);
     assert_eq!((world.paused, world.pods_of("v1"), world.pods_of("v2")), (false, 4, 0));
+    assert_not_missed(&world);
 }
 
 #[test]

@@ -116,6 +116,8 @@ pub struct World {
     pub known: BTreeSet<String>,
     /// Harm that was recorded after a promotion.
     pub escaped: BTreeSet<String>,
+    /// Words and counts are committed as seldom as the controller does: when they were last. `None`: in every pass.
+    pub seldom: Option<Timestamp>,
 }
 
 impl World {
@@ -176,6 +178,7 @@ impl World {
             group_busy: None,
             known: BTreeSet::new(),
             escaped: BTreeSet::new(),
+            seldom: None,
         }
     }
 
@@ -381,7 +384,10 @@ impl World {
     /// Commits the intent if the Rollout is still the one that was read, then does the first `writes` writes.
     /// Fewer than all means a crash in between. False when the commit was refused.
     pub fn carry_out(&mut self, read: u64, decision: &Decision, writes: usize) -> bool {
-        if decision.status != self.status {
+        let lately = |at: Timestamp| self.now.duration_since(at).as_millis() < i128::from(decision.refresh.as_millis());
+        let due = decision.material || !self.seldom.is_some_and(lately);
+        if decision.status != self.status && due {
+            self.seldom = self.seldom.map(|_| self.now);
             if read != self.status_version {
                 return false;
             }

@@ -5,7 +5,8 @@ use sluice::api::{Duration, Step, names};
 use sluice::decide::measure::{Access, Ask, Failure, FailureClass, Measurement, Provider, Reading, Sample, Series};
 use sluice::decide::neighbours::Neighbours;
 use sluice::decide::snapshot::{
-    CanaryFacts, GatePolicies, PodFacts, ReleaseFacts, ReplicaSetFacts, RolloutFacts, ScalerFacts, Snapshot, Workload,
+    CanaryFacts, GatePolicies, PodFacts, ReleaseFacts, ReplicaSetFacts, RolloutFacts, ScalerFacts, Snapshot, Sought,
+    Workload,
 };
 
 use super::{World, objects, template};
@@ -115,8 +116,11 @@ impl World {
             provider: Some(provider()),
             readings: self.readings(),
             template: run.filter(|run| run.step == Step::Starting && canary.is_none()).map(|_| self.template.clone()),
-            stable_template: (run.is_none() || run.is_some_and(|run| run.step == Step::Reverting))
-                .then(|| self.stable_template()),
+            stable_template: if run.is_none_or(|run| run.step == Step::Reverting) {
+                Sought::Found(self.stable_template())
+            } else {
+                Sought::NotYet
+            },
             release: run
                 .and_then(|run| self.releases.get(&run.release))
                 .map(|outcome| ReleaseFacts { ended: outcome.is_some() }),
