@@ -264,3 +264,23 @@ async fn told_to_stop() {
         () = terminate => {}
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods)] // a test may start a task
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_full_inbox_does_not_hold_up_the_watches() {
+        let (wake, mut inbox) = mpsc::channel(2);
+        let (done, filled) = oneshot::channel();
+        let watching = tokio::spawn(async move {
+            for number in 0..100 {
+                wake.send(RolloutRef::new(&format!("shop-{number}")).within("demo")).await.unwrap();
+            }
+            done.send(()).unwrap();
+        });
+        standby(async { filled.await.unwrap() }, &mut inbox).await;
+        watching.await.unwrap();
+    }
+}

@@ -78,7 +78,7 @@ pub struct Conflicts {
     /// When the first of these was seen.
     #[schemars(schema_with = "super::units::time_schema")]
     pub since: Timestamp,
-    /// The route and the resourceVersion that was answered last, so that none counts twice.
+    /// The route and the generation that was answered last, so that none counts twice.
     pub last: String,
 }
 

@@ -52,7 +52,7 @@ pub use check::check;
 pub use plan::{Decision, Notice, Record, Severity, Write};
 pub use snapshot::Snapshot;
 
-use crate::api::{Condition, Duration, RolloutStatus, Step};
+use crate::api::{Condition, ConditionType, Duration, RolloutStatus, Step};
 use draft::Draft;
 
 /// How often something that should wake us by itself is looked at all the same.
@@ -128,12 +128,19 @@ fn measured(snapshot: &Snapshot, status: &RolloutStatus) -> Vec<measure::Measure
     watching.map_or_else(Vec::new, |watching| queries::watching(snapshot, provider, watching))
 }
 
-/// The status without words and counts that are derived again on every pass.
+/// The status without words and counts that are derived again on every pass. What a person must act on is told at once:
+/// one problem may follow another under the same reason.
 fn substance(status: &RolloutStatus) -> RolloutStatus {
     let mut status = status.clone();
     status.message.clear();
-    for Condition { message, .. } in &mut status.conditions {
-        message.clear();
+    for Condition { type_, message, .. } in &mut status.conditions {
+        match type_ {
+            ConditionType::Gated | ConditionType::Stalled => {}
+            ConditionType::Ready
+            | ConditionType::Reconciling
+            | ConditionType::Complete
+            | ConditionType::AnalysisReady => message.clear(),
+        }
     }
     if let Some(run) = status.run.as_mut() {
         run.traffic = Default::default();

@@ -335,6 +335,8 @@ fn rolled_past(d: &mut Draft<'_>, workload: &Workload) -> bool {
         d.status.stable = Some(revision(set));
         d.status.alongside = None;
         d.status.let_through = None;
+        // It is what serves now: going back to it later is an attempt like any other.
+        d.status.rejected.retain(|rejected| *rejected != workload.digest);
         d.progress(Phase::Adopting, "Bypassed", format!("{message}; it serves everybody and is taken as stable"));
         return false;
     }

@@ -40,7 +40,8 @@ pub(super) fn keep_weights(d: &mut Draft<'_>, run: &Run) -> Result<bool, String>
 /// Counts a weight that was in force and has to be set again, because someone else wrote the route. After
 /// `MOST_CONFLICTS` within `CONFLICT_WINDOW` the route is left as they want it: their weights lead to stable.
 fn fought(d: &mut Draft<'_>, run: &Run, route: &RouteFacts) -> Result<(), String> {
-    let (now, version) = (d.s.now, &route.resource_version);
+    // Not the resourceVersion: the gateway's own word on the same change makes another one.
+    let (now, version) = (d.s.now, route.generation);
     let route = format!("{:?} {}", route.kind, route.name);
     if run.step == Step::Starting || run.wave.as_ref().is_none_or(|wave| wave.accepted_at.is_none()) {
         return Ok(());
@@ -58,7 +59,10 @@ fn fought(d: &mut Draft<'_>, run: &Run, route: &RouteFacts) -> Result<(), String
         }
         conflicts.count = conflicts.count.saturating_add(1);
         conflicts.last = last;
-        let note = format!("someone else changed {route}; the weight of {}% is set again", run.weight);
+        let note = format!(
+            "someone else changed {route}; the weight of {}% is set again ({} of {MOST_CONFLICTS} times in {CONFLICT_WINDOW})",
+            run.weight, conflicts.count
+        );
         let key = format!("{}.reasserted.{version}", run.release);
         d.notify(Severity::Warning, key, "TrafficReasserted", "Shift", note);
         if let Some(run) = d.status.run.as_mut() {

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::harness::app::{App, Plan};
 use crate::harness::gateway::{Client, assert_unharmed};
-use crate::harness::look::{self, condition, stable_pods, text};
+use crate::harness::look::{self, condition, text};
 use crate::harness::record::{Kind, Now};
 use crate::harness::shared;
 use crate::harness::world::World;
@@ -119,6 +119,7 @@ fn scenario_17_an_unready_canary_does_not_block_a_drain() {
             world.deploy(&app).await;
             world.apply(&[budget(&app)]).await;
             world.adopt(&app, &Plan { deadline: "30s", ..Plan::default() }).await;
+            let client = Client::start(&app, 60).await;
             world.apply(&[app.version("v2").env("NEVER_READY", "true").deployment()]).await;
             world
                 .until("a pod of the canary runs and is not ready, and the budget knows stable's", 60, |now| {
@@ -135,15 +136,18 @@ fn scenario_17_an_unready_canary_does_not_block_a_drain() {
             assert_eq!(expected, 3, "the canary's pod is not counted");
             // The API server asks the budgets in a dry run as well.
             let pods: Api<Pod> = Api::namespaced(world.client.clone(), &world.namespace);
-            let stable = world.record.look(|now| stable_pods(now, "shop"));
-            let name = stable.keys().next().expect("a pod of stable");
+            let name = world.record.look(|now| {
+                let stable = now.all(Kind::Pod).find(|pod| !look::is_canary(pod)).expect("a pod of stable");
+                text(stable, "/metadata/name").to_owned()
+            });
             let params = EvictParams {
                 post_options: PostParams { dry_run: true, ..PostParams::default() },
                 ..EvictParams::default()
             };
-            let evicted = pods.evict(name, &params).await;
+            let evicted = pods.evict(&name, &params).await;
             assert!(evicted.is_ok(), "{name} may not be evicted: {evicted:?}");
             world.complete("shop", "FailedBeforeExposure", 90).await;
+            assert_unharmed(&client.stop().await);
         })
     });
 }

@@ -22,6 +22,7 @@ pub enum Kind {
     Release,
     ReworkEvent,
     HttpRoute,
+    GrpcRoute,
     Deployment,
     Pod,
     Service,
@@ -34,11 +35,12 @@ pub enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 14] = [
         Self::Rollout,
         Self::Release,
         Self::ReworkEvent,
         Self::HttpRoute,
+        Self::GrpcRoute,
         Self::Deployment,
         Self::Pod,
         Self::Service,
@@ -56,6 +58,7 @@ impl Kind {
             Self::Release => ("sluice.dev", "v1alpha1", "Release", "releases"),
             Self::ReworkEvent => ("sluice.dev", "v1alpha1", "ReworkEvent", "reworkevents"),
             Self::HttpRoute => ("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes"),
+            Self::GrpcRoute => ("gateway.networking.k8s.io", "v1", "GRPCRoute", "grpcroutes"),
             Self::Deployment => ("apps", "v1", "Deployment", "deployments"),
             Self::Pod => ("", "v1", "Pod", "pods"),
             Self::Service => ("", "v1", "Service", "services"),

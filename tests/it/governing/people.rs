@@ -143,6 +143,7 @@ fn a_rejected_template_that_is_let_through_is_a_bypass_of_its_own() {
     outcomes.sort();
     assert_eq!(outcomes, ["Bypassed", "RolledBack"]);
     assert_eq!(recorded(&world), [Action::BreakGlass], "in the record of the bypass");
+    assert!(world.status.rejected.is_empty(), "what serves is not rejected");
     ask(&mut world, Action::BreakGlass, Refused);
 }
 

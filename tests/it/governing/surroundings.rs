@@ -32,6 +32,12 @@ fn policies_that_are_missing_are_told_and_the_proof_is_made_anew() {
     world.policies = vec!["MutatingAdmissionPolicy sluice-gate is missing".into()];
     world.pass();
     assert_eq!(gated(&world), ("False".into(), "PolicyMissing".into()));
+    // Another one is gone under the same reason: its name does not wait for the next time that words are refreshed.
+    world.policies = vec!["ValidatingAdmissionPolicy sluice-guard is missing".into()];
+    let decision = sluice::decide::decide(&world.snapshot());
+    assert!(decision.material, "{:?}", decision.status.conditions);
+    world.pass();
+    assert!(!sluice::decide::decide(&world.snapshot()).material, "and it is said once");
     world.policies.clear();
     world.settle(3);
     assert_eq!(gated(&world), ("True".into(), "Proven".into()));
@@ -131,9 +137,15 @@ fn a_route_that_others_fight_over_is_left_alone_until_someone_resumes() {
     baking_at(&mut world, 10);
     for _ in 0..5 {
         world.reset_route();
+        // The gateway's word comes between what was decided and its write, which the API server then refuses.
+        let decision = sluice::decide::decide(&world.snapshot());
+        world.status = decision.status;
+        world.events.extend(decision.events.iter().map(|event| format!("{}: {}", event.reason, event.note)));
+        world.gateway_writes();
         world.settle(2);
         assert_eq!(world.share(), 10.0, "set again");
     }
+    assert_eq!(world.status.run.as_ref().unwrap().conflicts.as_ref().unwrap().count, 5, "each counts once");
     world.reset_route();
     world.settle(20);
     assert_eq!((world.share(), reason(&world).as_str()), (0.0, "TrafficConflict"), "{}", world.status.message);

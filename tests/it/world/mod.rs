@@ -457,6 +457,12 @@ impl World {
         self.route_generation += 1;
     }
 
+    /// The gateway says something of the route as it is.
+    pub fn gateway_writes(&mut self) {
+        self.version += 1;
+        self.route_version = self.version;
+    }
+
     /// Passes and seconds until nothing is to be done or `seconds` are over.
     pub fn settle(&mut self, seconds: u32) {
         for _ in 0..seconds {

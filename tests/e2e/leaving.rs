@@ -1,0 +1,358 @@
+//! Scenarios 5 to 7, and the other ways in which Sluice lets a workload go: disabled, abandoned.
+
+use std::time::{Duration, Instant};
+
+use kube::api::{Patch, PatchParams};
+use serde_json::{Value, json};
+
+use crate::harness::app::{App, COARSE, Plan};
+use crate::harness::ask::ask;
+use crate::harness::gateway::{Client, assert_unharmed};
+use crate::harness::install::{manifest, restored};
+use crate::harness::left::{assert_let_go, assert_nothing_left, paused, running, version};
+use crate::harness::look::{self, condition, percents, text, weights};
+use crate::harness::record::{Kind, Now};
+use crate::harness::world::World;
+use crate::harness::{alone, shared};
+
+const DELETE: [&str; 4] = ["delete", "rollouts.sluice.dev/shop", "--wait=true", "--timeout=60s"];
+
+/// A NetworkPolicy that keeps everybody but the gateway away: the canary gets one like it.
+fn fence(app: &App) -> Value {
+    json!({
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": "shop", "namespace": app.namespace},
+        "spec": {
+            "podSelector": {"matchLabels": {"app": app.name}},
+            "policyTypes": ["Ingress"],
+            "ingress": [{"from": [{"namespaceSelector": {}}], "ports": [{"port": 8080}]}],
+        },
+    })
+}
+
+/// One wave of 20% that lasts until the test is done with it.
+fn long() -> Plan {
+    Plan { waves: vec![(20, "5m")], evidence: COARSE, ..Plan::default() }
+}
+
+/// A shop at rest with its Rollout; returns it with its client and its route.
+async fn governed(world: &World, replicas: u32, plan: &Plan) -> (App, Client, Value) {
+    let app = world.app("shop").replicas(replicas);
+    world.deploy(&app).await;
+    world.apply(&[fence(&app)]).await;
+    world.adopt(&app, plan).await;
+    let client = Client::start(&app, 60).await;
+    let route = world.get(Kind::HttpRoute, "shop").unwrap();
+    (app, client, route)
+}
+
+/// Applies a good version and waits until its canary has the wave's weight and serves.
+async fn in_wave(world: &World, app: &App) {
+    world.apply(&[app.version("v2").deployment()]).await;
+    world.phase("shop", "Baking", 60).await;
+    let copied = world.record.look(|now| now.all(Kind::NetworkPolicy).any(look::is_canary));
+    assert!(copied, "the canary has a NetworkPolicy of its own");
+}
+
+/// The held-back template is still there and does not roll, and users are told how it goes on.
+async fn assert_left_paused(world: &World, held: &str) {
+    let deployment = world.deployment("shop").await;
+    assert!(paused(&deployment), "an unproven template is not completed");
+    assert_eq!(version(&deployment), held);
+    assert_eq!(world.record.look(|now| running(now, "shop")), ["v1", "v1"]);
+    let told = world.until("it is told", 10, |now| look::told(now, "shop", "LeftPaused").pop()).await;
+    assert!(told.contains("kubectl rollout resume deployment/shop"), "{told}");
+}
+
+/// Pods of these versions alone serve, and the Deployment has rolled out.
+async fn serves(world: &World, versions: &[&str]) {
+    world
+        .until(&format!("pods of {versions:?} serve"), 90, |now| {
+            let whole = now.get(Kind::Deployment, "shop").is_some_and(look::rolled_out);
+            (whole && running(now, "shop") == versions).then_some(())
+        })
+        .await;
+}
+
+#[test]
+fn scenario_05_a_rollout_deleted_at_rest_leaves_a_plain_deployment() {
+    shared("left-rest", |world| {
+        Box::pin(async move {
+            let (app, client, route) = governed(world, 2, &Plan::default()).await;
+            let pods = world.record.look(|now| look::stable_pods(now, "shop"));
+            world.succeeds(&DELETE).await;
+            assert_nothing_left(world, &route).await;
+            assert_eq!(world.record.look(|now| look::stable_pods(now, "shop")), pods);
+            // It rolls as any Deployment does: nobody holds it back any more.
+            world.apply(&[app.version("v2").deployment()]).await;
+            assert!(!paused(&world.deployment("shop").await));
+            serves(world, &["v2", "v2"]).await;
+            assert_unharmed(&client.stop().await);
+        })
+    });
+}
+
+#[test]
+fn scenario_05_a_rollout_deleted_mid_wave_puts_traffic_back_and_completes_nothing() {
+    shared("left-wave", |world| {
+        Box::pin(async move {
+            let (app, client, route) = governed(world, 2, &long()).await;
+            in_wave(world, &app).await;
+            world.succeeds(&DELETE).await;
+            assert_nothing_left(world, &route).await;
+            assert_left_paused(world, "v2").await;
+            assert_eq!(percents(&weights(&world.record, "shop")), [0.0, 20.0, 0.0]);
+            let releases = world.record.look(|now| look::releases(now, "shop"));
+            assert_eq!(text(&releases[0], "/status/outcome"), "Aborted");
+            assert_eq!(text(&releases[0], "/status/reason"), "RolloutDeleted");
+            // What the event says works, and nothing of ours is asked.
+            world.succeeds(&["rollout", "resume", "deployment/shop"]).await;
+            serves(world, &["v2", "v2"]).await;
+            assert_unharmed(&client.stop().await);
+        })
+    });
+}
+
+#[test]
+fn scenario_05_a_rollout_deleted_during_promotion_rolls_back_to_stable() {
+    shared("left-roll", |world| {
+        Box::pin(async move {
+            let plan = Plan { waves: vec![(20, "2s")], evidence: COARSE, ..Plan::default() };
+            let (app, client, route) = governed(world, 4, &plan).await;
+            // Each new pod takes a while: there is time to delete the Rollout between the first and the last.
+            world.apply(&[app.version("v2").env("READY_AFTER", "4s").deployment()]).await;
+            world
+                .until("the first pod of the new version serves everybody", 90, |now| {
+                    let rolled = running(now, "shop").iter().filter(|version| *version == "v2").count();
+                    let promoting = now.get(Kind::Rollout, "shop").map(look::phase) == Some("Promoting");
+                    (promoting && rolled >= 2).then_some(())
+                })
+                .await;
+            world.succeeds(&["delete", "rollouts.sluice.dev/shop", "--wait=true", "--timeout=120s"]).await;
+            assert_nothing_left(world, &route).await;
+            let deployment = world.deployment("shop").await;
+            assert_eq!((version(&deployment), paused(&deployment)), ("v1", false), "the proven template is back");
+            serves(world, &["v1", "v1", "v1", "v1"]).await;
+            let whole = |seen: &Value| version(seen) == "v2" && look::rolled_out(seen);
+            let history = world.record.history(Kind::Deployment, "shop");
+            assert!(!history.iter().any(|seen| whole(&seen.object)), "the roll to v2 was completed");
+            assert_unharmed(&client.stop().await);
+        })
+    });
+}
+
+#[test]
+fn scenario_05_a_rollout_deleted_after_a_rollback_leaves_the_bad_version_paused() {
+    shared("left-bad", |world| {
+        Box::pin(async move {
+            let (app, client, route) = governed(world, 2, &Plan { waves: vec![(20, "30s")], ..Plan::default() }).await;
+            let pods = world.record.look(|now| look::stable_pods(now, "shop"));
+            world.apply(&[app.version("v3").env("ERROR_RATE", "10%").deployment()]).await;
+            world.complete("shop", "RolledBack", 90).await;
+            world.succeeds(&DELETE).await;
+            assert_nothing_left(world, &route).await;
+            assert_left_paused(world, "v3").await;
+            // The other way that the event names: the stable template, and then it may go.
+            world.apply(&[app.deployment()]).await;
+            world.succeeds(&["rollout", "resume", "deployment/shop"]).await;
+            serves(world, &["v1", "v1"]).await;
+            assert_eq!(world.record.look(|now| look::stable_pods(now, "shop")), pods, "no pod of stable was touched");
+            assert_eq!(client.stop().await.by_version["v1"].failed, 0);
+        })
+    });
+}
+
+#[test]
+fn scenario_06_the_target_deleted_first_does_not_hold_the_rollout() {
+    shared("left-target", |world| {
+        Box::pin(async move {
+            let app = world.app("shop");
+            world.deploy(&app).await;
+            world.adopt(&app, &Plan::default()).await;
+            let route = world.get(Kind::HttpRoute, "shop").unwrap();
+            world.succeeds(&["delete", "deployment/shop", "--wait=true", "--timeout=30s"]).await;
+            world
+                .until("the Rollout says what is missing", 30, |now| {
+                    let rollout = now.get(Kind::Rollout, "shop")?;
+                    (condition(rollout, "Stalled")? == ("True", "TargetMissing")).then_some(())
+                })
+                .await;
+            world.succeeds(&["delete", "rollouts.sluice.dev/shop", "--wait=true", "--timeout=20s"]).await;
+            assert_nothing_left(world, &route).await;
+        })
+    });
+}
+
+#[test]
+fn scenario_06_route_and_target_deleted_mid_wave_do_not_hold_the_rollout() {
+    shared("left-all", |world| {
+        Box::pin(async move {
+            let (app, client, _) = governed(world, 2, &long()).await;
+            in_wave(world, &app).await;
+            // A route that is gone answers nobody, which is its owner's doing.
+            client.stop().await;
+            world.succeeds(&["delete", "httproute/shop", "deployment/shop", "--wait=true", "--timeout=30s"]).await;
+            world.succeeds(&DELETE).await;
+            world
+                .until("the Rollout, its canary and its policies are gone", 30, |now| {
+                    let deployments = now.all(Kind::Deployment).count() + now.all(Kind::Rollout).count();
+                    let ours = now.all(Kind::Service).chain(now.all(Kind::NetworkPolicy));
+                    (deployments == 0 && ours.filter(|one| look::is_canary(one)).count() == 0).then_some(())
+                })
+                .await;
+        })
+    });
+}
+
+#[test]
+fn a_rollout_that_is_disabled_mid_wave_lets_go_and_takes_up_again() {
+    shared("disabled", |world| {
+        Box::pin(async move {
+            let (app, client, route) = governed(world, 2, &long()).await;
+            in_wave(world, &app).await;
+            let disable = |disabled: bool| json!({"spec": {"disabled": disabled}}).to_string();
+            let patch = ["patch", "rollouts.sluice.dev/shop", "--type=merge", "-p"];
+            world.succeeds(&[&patch[..], &[&disable(true)]].concat()).await;
+            let off = world.phase("shop", "Disabled", 60).await;
+            assert_eq!(condition(&off, "Ready"), Some(("True", "Disabled")));
+            assert_let_go(world, &route).await;
+            assert_left_paused(world, "v2").await;
+            assert_eq!(
+                text(&world.record.look(|now| look::releases(now, "shop"))[0], "/status/reason"),
+                "RolloutDisabled"
+            );
+            // Nobody holds a template back now, and a template that was held back is not tried.
+            world.stays("nothing is released", 2, |now| now.get(Kind::Deployment, "shop-canary").is_none()).await;
+
+            world.apply(&[app.rollout(&Plan { waves: vec![(20, "2s")], evidence: COARSE, ..Plan::default() })]).await;
+            world.succeeds(&[&patch[..], &[&disable(false)]].concat()).await;
+            world.complete("shop", "Promoted", 90).await;
+            serves(world, &["v2", "v2"]).await;
+            assert_eq!(percents(&weights(&world.record, "shop")), [0.0, 20.0, 0.0, 20.0, 0.0]);
+            assert_unharmed(&client.stop().await);
+        })
+    });
+}
+
+/// Something that keeps the canary from going keeps the Rollout from going, until a person abandons it.
+#[test]
+fn a_rollout_that_cannot_be_cleaned_up_goes_when_it_is_abandoned() {
+    shared("abandoned", |world| {
+        Box::pin(async move {
+            let (app, client, route) = governed(world, 2, &long()).await;
+            in_wave(world, &app).await;
+            let deployments = world.api(Kind::Deployment);
+            let kept = |finalizers: Value| Patch::Merge(json!({"metadata": {"finalizers": finalizers}}));
+            let own = PatchParams::default();
+            deployments.patch("shop-canary", &own, &kept(json!(["example.org/kept"]))).await.unwrap();
+            world.succeeds(&["delete", "rollouts.sluice.dev/shop", "--wait=false"]).await;
+            world
+                .until("only the canary's Deployment is in the way", 60, |now| {
+                    let canary = now.get(Kind::Deployment, "shop-canary")?;
+                    let ends = !canary["metadata"]["deletionTimestamp"].is_null();
+                    (ends && now.get(Kind::Service, "shop-canary").is_none()).then_some(())
+                })
+                .await;
+            let there = |now: &Now| now.get(Kind::Rollout, "shop").map(look::phase) == Some("Leaving");
+            world.stays("the Rollout waits for it", 3, there).await;
+            assert_eq!(world.get(Kind::HttpRoute, "shop").unwrap()["spec"], route["spec"], "traffic went first");
+
+            world.succeeds(&["annotate", "rollouts.sluice.dev/shop", "sluice.dev/abandon=true"]).await;
+            world.until("the Rollout is gone", 20, |now| now.get(Kind::Rollout, "shop").is_none().then_some(())).await;
+            let deployment = world.deployment("shop").await;
+            assert_eq!((paused(&deployment), version(&deployment)), (true, "v2"), "it stays as it is");
+            assert_eq!(deployment.pointer("/metadata/labels/sluice.dev~1rollout"), None, "and is nobody's");
+            deployments.patch("shop-canary", &own, &kept(Value::Null)).await.unwrap();
+            world.succeeds(&["rollout", "resume", "deployment/shop"]).await;
+            serves(world, &["v2", "v2"]).await;
+            assert_nothing_left(world, &route).await;
+            assert_unharmed(&client.stop().await);
+        })
+    });
+}
+
+/// Takes the operator and its rights away. Its policies stay.
+async fn remove_operator(world: &World) {
+    for file in ["operator.yaml", "rbac.yaml"] {
+        world.succeeds(&["--namespace=sluice-system", "delete", "-f", &manifest(file)]).await;
+    }
+    let gone = ["--namespace=sluice-system", "wait", "--for=delete", "pod", "-l", "app.kubernetes.io/name=sluice"];
+    world.succeeds(&[&gone[..], &["--timeout=60s"]].concat()).await;
+}
+
+/// Lets the Rollout go without an operator, and takes its label off, which the policies would put back.
+async fn forget_rollout(world: &World) {
+    world.succeeds(&["delete", "rollouts.sluice.dev/shop", "--wait=false"]).await;
+    let without = r#"{"metadata":{"finalizers":null}}"#;
+    world.succeeds(&["patch", "rollouts.sluice.dev/shop", "--type=merge", "-p", without]).await;
+    // While the API server has not learnt that the policies are gone the label is put back, in silence.
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while world.deployment("shop").await.pointer("/metadata/labels/sluice.dev~1rollout").is_some() {
+        assert!(Instant::now() < deadline, "the label is still put back after 20s");
+        world.succeeds(&["label", "deployment/shop", "sluice.dev/rollout-"]).await;
+    }
+}
+
+#[test]
+fn scenario_07_without_an_operator_stable_serves_on_and_kubectl_is_enough() {
+    alone("removed", |world| {
+        Box::pin(async move {
+            let (app, client, route) = governed(world, 2, &long()).await;
+            in_wave(world, &app).await;
+            ask(world, "Abort").await;
+            world.complete("shop", "Aborted", 60).await;
+            let pods = world.record.look(|now| look::stable_pods(now, "shop"));
+            restored(world, async {
+                remove_operator(world).await;
+                let unproven = "its template is not proven yet";
+                world.refuses(&["rollout", "resume", "deployment/shop"], unproven).await;
+                // The first of the two ways of docs/operations.md: the stable template, and then the glass.
+                world.apply(&[app.deployment()]).await;
+                assert!(paused(&world.deployment("shop").await), "nobody opens");
+                let glass =
+                    r#"{"metadata":{"annotations":{"sluice.dev/break-glass":"INC-7"}},"spec":{"paused":false}}"#;
+                world.succeeds(&["patch", "deployment/shop", "--type=merge", "-p", glass]).await;
+                serves(world, &["v1", "v1"]).await;
+                assert_eq!(world.record.look(|now| look::stable_pods(now, "shop")), pods, "nothing rolled");
+                // The next template is held back all the same. The second way: without the policies.
+                world.apply(&[app.version("v3").deployment()]).await;
+                assert!(paused(&world.deployment("shop").await));
+                world.stays("stable serves on", 3, |now| running(now, "shop") == ["v1", "v1"]).await;
+                world.succeeds(&["delete", "-f", &manifest("policies.yaml")]).await;
+                world.succeeds_soon(&["rollout", "resume", "deployment/shop"]).await;
+                serves(world, &["v3", "v3"]).await;
+                forget_rollout(world).await;
+                assert_nothing_left(world, &route).await;
+            })
+            .await;
+            assert_unharmed(&client.stop().await);
+        })
+    });
+}
+
+#[test]
+fn scenario_07_without_an_operator_a_wave_is_taken_back_by_hand() {
+    alone("removed-wave", |world| {
+        Box::pin(async move {
+            let (app, client, route) = governed(world, 2, &long()).await;
+            in_wave(world, &app).await;
+            restored(world, async {
+                remove_operator(world).await;
+                let still = |now: &Now| look::share(now.get(Kind::HttpRoute, "shop").unwrap(), "shop") == 20.0;
+                world.stays("nothing moves", 3, still).await;
+                // The route as the team wrote it, which takes the canary out; then everything of the Rollout goes with it.
+                world.apply(&[app.route()]).await;
+                world.succeeds(&["delete", "-f", &manifest("policies.yaml")]).await;
+                forget_rollout(world).await;
+                world.apply(&[app.deployment()]).await;
+                world.succeeds_soon(&["rollout", "resume", "deployment/shop"]).await;
+                serves(world, &["v1", "v1"]).await;
+                assert_nothing_left(world, &route).await;
+            })
+            .await;
+            client.more(120).await;
+            assert_unharmed(&client.stop().await);
+        })
+    });
+}
