@@ -248,6 +248,9 @@ pub struct Run {
     /// Largest share of live traffic it was given, in percent.
     #[serde(default)]
     pub max_weight: u8,
+    /// Most pods of the Deployment that were available when the attempt, or one of its waves, began. With as many it can take all traffic back.
+    #[serde(default)]
+    pub serving: u32,
     /// While the Deployment rolls: the share of live traffic that meets the new version, in percent: the canary's weight and the rolled part of the rest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effective_weight: Option<u8>,

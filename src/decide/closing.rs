@@ -5,7 +5,6 @@
 use super::draft::Draft;
 use super::neighbours::clones;
 use super::plan::{Record, Severity, Write};
-use super::snapshot::Sought;
 use super::time::{elapsed, human, later, times};
 use super::verdict;
 use super::weights::{self, RouteState};
@@ -13,7 +12,6 @@ use super::words::{grouped, share_text};
 use super::{rest, scaler};
 use crate::api::{
     Duration, Exposure, Outcome, Phase, ReleaseSpec, ReleaseStatus, ReworkEventSpec, ReworkKind, Run, Step, Trigger,
-    names,
 };
 
 /// When to look again at something whose change wakes nobody, because it is read from the API server.
@@ -36,27 +34,7 @@ pub(super) fn revert(d: &mut Draft<'_>) {
         return d.go(Step::Closing);
     };
     if workload.digest == run.revision {
-        match &d.s.stable_template {
-            Sought::Found(template) if names::template_digest(template) == stable.digest => {
-                d.plan.push(Write::RestoreTemplate {
-                    workload: workload.name.clone(),
-                    resource_version: workload.resource_version.clone(),
-                    template: names::without_template_hash(template.clone()),
-                });
-                d.progress(Phase::RollingBack, "Reverting", "putting the stable template back".to_owned());
-            }
-            Sought::NotYet => {
-                d.wake_in(rest::LOOK_AGAIN);
-                d.progress(Phase::RollingBack, "Reverting", "looking for the stable template".to_owned());
-            }
-            Sought::Gone | Sought::Found(_) => d.stuck(
-                "StableTemplateMissing",
-                format!(
-                    "ReplicaSet {} with the stable template is gone; apply the wanted template to Deployment {}",
-                    stable.replica_set, workload.name
-                ),
-            ),
-        }
+        rest::put_back(d, workload, &stable, "the promotion is taken back");
     } else if workload.digest == stable.digest {
         if workload.paused {
             d.plan.push(Write::OpenGate {

@@ -12,6 +12,7 @@ use crate::api::{Duration, GateMode};
 const PROOF_LASTS: Duration = Duration::from_secs(3600);
 /// When a gate that does not hold is tried again.
 const PROOF_RETRY: Duration = Duration::from_secs(15);
+
 /// Has the gate proven when that is due; says whether it holds.
 pub(super) fn prove(d: &mut Draft<'_>, workload: &Workload) -> bool {
     if d.s.rollout.spec.gate == GateMode::Resting {

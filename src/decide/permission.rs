@@ -24,7 +24,7 @@ pub(super) fn may_begin(d: &mut Draft<'_>, run: &Run, wave: Option<&Wave>) -> Re
     approval(d, run, wave)?;
     calendar(d)?;
     group(d, run)?;
-    capacity(d)
+    capacity(d, run)
 }
 
 /// A person wants nothing to advance.
@@ -65,16 +65,19 @@ fn group(d: &Draft<'_>, run: &Run) -> Result<(), Wait> {
     wait("GroupBusy", format!("Rollout {other} of group {group} has a canary; this one is next when it is done"))
 }
 
-/// What serves must be able to take all traffic back at any moment.
-fn capacity(d: &Draft<'_>) -> Result<(), Wait> {
-    let Some(workload) = d.s.workload.as_ref().filter(|workload| workload.available < workload.replicas) else {
+/// Whoever served everybody when the attempt began must be able to again, at any moment. Not more: a stable version that
+/// is broken must not keep its fix out.
+fn capacity(d: &Draft<'_>, run: &Run) -> Result<(), Wait> {
+    let Some(workload) = &d.s.workload else { return Ok(()) };
+    let wanted = run.serving.min(workload.replicas);
+    if workload.available >= wanted {
         return Ok(());
-    };
+    }
     wait(
         "FallbackTooSmall",
         format!(
-            "{} of {} pods of Deployment {} are available; a wave begins when they could take all traffic back",
-            workload.available, workload.replicas, workload.name
+            "{} pods of Deployment {} are available, {wanted} served before; a wave begins when they could take all traffic back",
+            workload.available, workload.name
         ),
     )
 }

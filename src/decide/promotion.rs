@@ -24,7 +24,7 @@ pub(super) fn promote(d: &mut Draft<'_>) {
             resource_version: workload.resource_version.clone(),
         });
     }
-    let reach = reach(workload, run.weight);
+    let reach = reach(&s.replica_sets, &run.revision, run.weight);
     if let Some(run) = d.status.run.as_mut() {
         run.effective_weight = Some(reach);
     }
@@ -52,13 +52,16 @@ pub(super) fn promote(d: &mut Draft<'_>) {
 }
 
 /// The share of live traffic that meets the new version while the Deployment rolls, in percent: the canary's weight,
-/// and the rolled part of the rest.
-fn reach(workload: &Workload, weight: u8) -> u8 {
+/// and of the rest as much as its part of the pods that are ready.
+fn reach(sets: &[ReplicaSetFacts], revision: &str, weight: u8) -> u8 {
+    let ready = |counts: fn(&str, &str) -> bool| {
+        let counted = sets.iter().filter(|set| counts(&set.digest, revision));
+        counted.map(|set| u64::from(set.ready)).fold(0, u64::saturating_add)
+    };
+    let (new, all) = (ready(|digest, revision| digest == revision), ready(|_, _| true).max(1));
     let weight = u64::from(weight.min(100));
-    let (updated, all) = (u64::from(workload.updated.min(workload.replicas)), u64::from(workload.replicas.max(1)));
-    let rest = 100_u64.saturating_sub(weight).saturating_mul(updated).saturating_add(all / 2);
-    let rest = rest.checked_div(all).unwrap_or(0);
-    u8::try_from(weight.saturating_add(rest)).unwrap_or(100)
+    let rest = 100_u64.saturating_sub(weight).saturating_mul(new).saturating_add(all / 2);
+    u8::try_from(weight.saturating_add(rest.checked_div(all).unwrap_or(0))).unwrap_or(100)
 }
 
 /// The new version serves alone.

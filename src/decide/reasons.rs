@@ -236,7 +236,7 @@ pub const REASONS: &[Reason] = &[
     reason(
         Hold,
         "FallbackTooSmall",
-        "fewer pods than wanted are available: stable could not take all traffic back",
+        "fewer pods are available than served before the attempt or its last wave: stable could not take all traffic back",
         "see why pods are missing: `kubectl get pods`, quota, nodes",
     ),
     reason(

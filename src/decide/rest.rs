@@ -9,7 +9,7 @@ use crate::api::{
 };
 
 /// When the stable template is looked for that was not needed before this pass.
-pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(100);
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// How many images a status may name.
 const IMAGES: usize = 20;
 
@@ -61,7 +61,7 @@ pub(super) fn at_rest(d: &mut Draft<'_>) -> bool {
 }
 
 /// Plans to put the stable template back into the workload.
-fn put_back(d: &mut Draft<'_>, workload: &Workload, stable: &Revision, why: &str) {
+pub(super) fn put_back(d: &mut Draft<'_>, workload: &Workload, stable: &Revision, why: &str) {
     let short = names::short(&stable.digest);
     match &d.s.stable_template {
         Sought::Found(template) if names::template_digest(template) == stable.digest => {
@@ -293,6 +293,7 @@ fn begin(d: &mut Draft<'_>, workload: &Workload, stable: &Revision, remediates: 
         summary: None,
         times: Times { requested_at: Some(d.s.now), ..Times::default() },
         max_weight: 0,
+        serving: workload.available,
         effective_weight: None,
         approved: Vec::new(),
         interventions: people::asked_since(d.status.run.as_ref()),

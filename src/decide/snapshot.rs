@@ -165,6 +165,8 @@ pub struct ReplicaSetFacts {
     pub created_at: i64,
     /// Pods that it has, whatever is wanted.
     pub present: u32,
+    /// Pods that are ready: these are given traffic.
+    pub ready: u32,
     /// Digest of its pod template.
     pub digest: String,
     /// Images of its pod template, as `name=image`.

@@ -65,6 +65,7 @@ pub(super) fn start(d: &mut Draft<'_>) {
         bake_at: None,
     });
     run.weight = weight;
+    run.serving = run.serving.max(workload.available);
     run.max_weight = run.max_weight.max(weight);
     if run.times.exposed_at.is_none() {
         run.times.exposed_at = Some(now);

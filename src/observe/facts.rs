@@ -63,6 +63,7 @@ pub(super) fn replica_set(view: &ReplicaSetView) -> ReplicaSetFacts {
         resource_version: view.resource_version().unwrap_or_default(),
         created_at: view.creation_timestamp().map_or(0, |time| time.0.as_second()),
         present: view.status.replicas,
+        ready: view.status.ready_replicas,
         digest: view.spec.template.digest.clone(),
         images: view.spec.template.images.clone(),
         replicas: view.spec.replicas,

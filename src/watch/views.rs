@@ -230,6 +230,8 @@ pub struct ScaleTargetView {
 pub struct ReplicaSetStatusView {
     /// Pods that it has.
     pub replicas: u32,
+    /// Pods that are ready, for however short a time.
+    pub ready_replicas: u32,
     /// Available replicas.
     pub available_replicas: u32,
 }

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::harness::app::{App, COARSE, Plan};
-use crate::harness::ask::ask;
+use crate::harness::asking::ask_as_admin;
 use crate::harness::gateway::{Client, assert_unharmed};
 use crate::harness::look::{self, number, text};
 use crate::harness::record::{Kind, Seen};
@@ -109,7 +109,7 @@ fn scenario_16_an_autoscaler_goes_only_up_during_a_rollout_and_is_as_it_was_afte
             scaled(world, 6, 60).await;
             assert_unharmed(&more.stop().await);
             wants_fewer(world).await;
-            ask(world, "Approve").await;
+            ask_as_admin(world, "Approve").await;
             world.complete("shop", "Promoted", 150).await;
             assert_untouched(world, &before);
             // Until the load ends it needs four.

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::harness::app::{App, COARSE, Plan};
-use crate::harness::ask::ask;
+use crate::harness::asking::ask_as_admin;
 use crate::harness::gateway::{Client, assert_unharmed};
 use crate::harness::look::{self, condition, says, share, text};
 use crate::harness::record::{Kind, Now};
@@ -66,7 +66,7 @@ async fn at(world: &World, percent: f64, reason: &str) {
 
 /// Approves the promotion, and waits until everything is as it was.
 async fn approved(world: &World, before: &Value) {
-    ask(world, "Approve").await;
+    ask_as_admin(world, "Approve").await;
     world.complete("shop", "Promoted", 120).await;
     assert_as_before(world, before);
 }
@@ -120,7 +120,7 @@ fn scenario_32_weights_that_others_reset_are_set_again_and_then_left_alone() {
             assert_eq!(served.by_version.keys().collect::<Vec<_>>(), ["v1"], "stable gets everything");
             assert_eq!(world.record.look(reasserted), LIMIT);
 
-            ask(world, "Resume").await;
+            ask_as_admin(world, "Resume").await;
             at(world, 20.0, "AwaitingApproval").await;
             approved(world, &before).await;
             assert_unharmed(&client.stop().await);
@@ -248,7 +248,7 @@ fn scenario_32_of_several_rules_the_named_one_is_governed() {
 
 /// The same as `approved` where the route was changed during the run: everything but the governed weights stays.
 async fn approved_with(world: &World, during: &Value) {
-    ask(world, "Approve").await;
+    ask_as_admin(world, "Approve").await;
     world.complete("shop", "Promoted", 120).await;
     let after = world.get(Kind::HttpRoute, "shop").unwrap();
     let rules = |route: &Value| route["spec"]["rules"].as_array().cloned().unwrap_or_default();

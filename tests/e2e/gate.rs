@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::harness::app::{App, COARSE, Plan};
-use crate::harness::ask::ask;
+use crate::harness::asking::ask_as_admin;
 use crate::harness::gateway::{Client, assert_unharmed};
 use crate::harness::install::{self, manifest, restored};
 use crate::harness::left::{paused, running, version};
@@ -181,7 +181,7 @@ fn scenario_33_scaled_to_0_and_back_while_gated_the_stable_version_comes_back() 
                     running(now, "shop").iter().any(|version| version == "v2").then_some(())
                 })
                 .await;
-            ask(world, "Abort").await;
+            ask_as_admin(world, "Abort").await;
             ended(world, 1, "Aborted").await;
             world.until("stable serves alone", 60, |now| (running(now, "shop") == ["v1", "v1"]).then_some(())).await;
             // A template that was never let in waits behind the gate.
@@ -269,7 +269,7 @@ fn scenario_33_break_glass_by_someone_who_may_is_recorded_as_a_bypass() {
             // A template that was taken back by a person, and waits.
             world.apply(&[app.version("v3").deployment()]).await;
             world.phase("shop", "Baking", 60).await;
-            ask(world, "Abort").await;
+            ask_as_admin(world, "Abort").await;
             ended(world, 2, "Aborted").await;
             assert_held(world, "v3").await;
             allowed(breaker.patch("Deployment/shop", break_glass("INC-2")).await);

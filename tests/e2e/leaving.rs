@@ -6,7 +6,7 @@ use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
 use crate::harness::app::{App, COARSE, Plan};
-use crate::harness::ask::ask;
+use crate::harness::asking::ask_as_admin;
 use crate::harness::gateway::{Client, assert_unharmed};
 use crate::harness::install::{manifest, restored};
 use crate::harness::left::{assert_let_go, assert_nothing_left, paused, running, version};
@@ -300,7 +300,7 @@ fn scenario_07_without_an_operator_stable_serves_on_and_kubectl_is_enough() {
         Box::pin(async move {
             let (app, client, route) = governed(world, 2, &long()).await;
             in_wave(world, &app).await;
-            ask(world, "Abort").await;
+            ask_as_admin(world, "Abort").await;
             world.complete("shop", "Aborted", 60).await;
             let pods = world.record.look(|now| look::stable_pods(now, "shop"));
             restored(world, async {

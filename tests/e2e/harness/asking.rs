@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use kube::api::PostParams;
 use serde_json::{Value, json};
 
 use super::look::{self, text};
@@ -71,6 +72,27 @@ pub async fn ask(world: &World, user: &str, action: &str, reason: &str) -> Answe
         name,
         asked,
     }
+}
+
+/// Asks the operator for something as the administrator, and waits until it is done. Returns what was said.
+pub async fn ask_as_admin(world: &World, action: &str) -> String {
+    let body = json!({
+        "apiVersion": "sluice.dev/v1alpha1",
+        "kind": "Intervention",
+        "metadata": {"generateName": "asked-"},
+        "spec": {"rollout": "shop", "action": action, "reason": "asked by a test"},
+    });
+    let body = serde_json::from_value(body).unwrap();
+    let made = world.api(Kind::Intervention).create(&PostParams::default(), &body).await.expect("an Intervention");
+    let name = made.metadata.name.unwrap_or_default();
+    world
+        .until(&format!("{action} is honoured"), 30, |now| {
+            let asked = now.get(Kind::Intervention, &name)?;
+            let (result, message) = (text(asked, "/status/result"), text(asked, "/status/message"));
+            assert!(result.is_empty() || result == "Honoured", "{action} was {result}: {message}");
+            (result == "Honoured").then(|| message.to_owned())
+        })
+        .await
 }
 
 /// Asks for something that is to be done.

@@ -5,9 +5,9 @@
 //! other. Owns the life of a scenario; what a scenario can do and see is in [`world`].
 
 pub mod app;
-pub mod ask;
 pub mod asking;
 pub mod audit;
+pub mod commands;
 pub mod gateway;
 pub mod install;
 pub mod left;

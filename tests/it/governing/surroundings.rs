@@ -244,6 +244,23 @@ fn the_watch_ends_and_asks_nothing_any_more() {
 }
 
 #[test]
+fn a_wave_waits_for_pods_that_were_lost_and_a_broken_stable_keeps_no_fix_out() {
+    let mut world = adopted();
+    world.apply("v2");
+    baking_at(&mut world, 10);
+    world.missing = 1;
+    world.settle(40);
+    assert_eq!((world.share(), reason(&world).as_str()), (10.0, "FallbackTooSmall"), "{}", world.status.message);
+    world.missing = 0;
+    baking_at(&mut world, 25);
+
+    let mut world = adopted();
+    world.missing = 3;
+    world.apply("v2");
+    baking_at(&mut world, 25);
+}
+
+#[test]
 fn a_group_has_one_canary_at_a_time() {
     let mut world = adopted();
     world.spec.group = Some("checkout".into());

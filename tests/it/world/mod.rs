@@ -76,6 +76,8 @@ pub struct World {
     wanted: Vec<Measurement>,
     /// What queries for one number are answered with: the first whose text is part of the query, else 0.
     pub values: Vec<(&'static str, f64)>,
+    /// Pods of the workload that are not available.
+    pub missing: u32,
     /// Restarts of a pod of the workload itself.
     pub stable_restarts: u32,
     pub behaviours: BTreeMap<String, Behaviour>,
@@ -153,6 +155,7 @@ impl World {
             samples: BTreeMap::new(),
             wanted: Vec::new(),
             values: Vec::new(),
+            missing: 0,
             stable_restarts: 0,
             behaviours: BTreeMap::new(),
             rate: 200.0,

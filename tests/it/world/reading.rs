@@ -52,7 +52,7 @@ impl World {
                 termination_grace: 5,
                 status_replicas: self.sets.values().sum(),
                 updated: *self.sets.get(&current).unwrap_or(&0),
-                available: self.sets.values().sum(),
+                available: self.sets.values().sum::<u32>().saturating_sub(self.missing),
             }),
             replica_sets: self
                 .sets
@@ -63,6 +63,7 @@ impl World {
                     resource_version: count.to_string(),
                     created_at: self.made.iter().position(|made| made == digest).unwrap() as i64,
                     present: *count,
+                    ready: *count,
                     digest: digest.clone(),
                     images: vec!["shop=local/shop".into()],
                     replicas: *count,
