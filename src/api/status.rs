@@ -251,7 +251,7 @@ pub struct Run {
     /// Most pods of the Deployment that were available when the attempt, or one of its waves, began. With as many it can take all traffic back.
     #[serde(default)]
     pub serving: u32,
-    /// While the Deployment rolls: the share of live traffic that meets the new version, in percent: the canary's weight and the rolled part of the rest.
+    /// While the Deployment rolls: the share of live traffic that meets the new version, in percent: the canary's weight, and of the rest the new version's part of the ready pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effective_weight: Option<u8>,
     /// Waves that a person has approved, by their weight; 0 stands for the promotion.

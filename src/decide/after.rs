@@ -4,7 +4,7 @@
 use super::draft::Draft;
 use super::plan::{Record, Severity};
 use super::time::elapsed;
-use super::verdict::{self, Watched};
+use super::verdict;
 use super::words::grouped;
 use crate::api::{Duration, Escaped, Outcome, ReworkEventSpec, ReworkKind, Run, Signal, Trigger, Watching, names};
 
@@ -43,7 +43,7 @@ pub(super) fn watch(d: &mut Draft<'_>) {
         escaped: None,
     });
     if watching.escaped.is_none()
-        && let Watched::Harm(harm) = verdict::watch(s, provider, &run, watching)
+        && let Some(harm) = verdict::watch(s, provider, &run, watching)
     {
         let contact = s.rollout.spec.owner.as_ref().and_then(|owner| owner.contact.as_ref());
         let who = contact.map(|contact| format!("; {contact} should look")).unwrap_or_default();

@@ -167,7 +167,7 @@ pub const REASONS: &[Reason] = &[
     reason(
         Refusal,
         "GateNotHolding",
-        "a dry run showed that a new template would roll at once",
+        "a dry run showed that a new template would roll at once. Also of `Gated`",
         "apply deploy/policies.yaml; it is tried again every 15 s",
     ),
     reason(

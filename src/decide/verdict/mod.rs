@@ -129,15 +129,9 @@ pub(super) fn assess(snapshot: &Snapshot, provider: &Provider, run: &mut Run) ->
     Assessment { word, sentence: sentences.join("; "), harm, blind, share, skewed }
 }
 
-/// What was found in a promoted version.
-pub(super) enum Watched {
-    Harm(Harm),
-    Nothing,
-}
-
 /// Judges a promoted version by the signals that need no comparison: what is asked about the canary elsewhere is asked
 /// about stable here. What cannot be read finds nothing.
-pub(super) fn watch(snapshot: &Snapshot, provider: &Provider, run: &Run, watching: &mut Watching) -> Watched {
+pub(super) fn watch(snapshot: &Snapshot, provider: &Provider, run: &Run, watching: &mut Watching) -> Option<Harm> {
     // As if one long wave had begun with the promotion.
     let mut as_run = run.clone();
     as_run.step_at = watching.since;
@@ -160,7 +154,7 @@ pub(super) fn watch(snapshot: &Snapshot, provider: &Provider, run: &Run, watchin
             found = found.or(Some(harm));
         }
     }
-    found.map_or(Watched::Nothing, Watched::Harm)
+    found
 }
 
 /// The threshold of a promoted version: each signal keeps its own counts.
