@@ -1,5 +1,5 @@
 //! Wiring: client, watches, poller, election, controller, admin server, and a graceful stop. The only place besides the
-//! poller that starts tasks.
+//! poller that starts tasks. Every choice between events is `biased`: what happened once can be made to happen again.
 
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -13,10 +13,11 @@ use kube::{Client, Config};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinError, JoinSet};
 
+use crate::clock::Clock;
 use crate::controller::{Context, reconcile, retry, sweep};
 use crate::leadership::{self, Ended, Leadership, Writer};
 use crate::observe::OwnSecrets;
-use crate::prometheus::Poller;
+use crate::prometheus::{self, Poller, Source};
 use crate::record::metrics;
 use crate::server::{Admin, serve};
 use crate::watch::policies::shipped;
@@ -32,8 +33,8 @@ const LAST_PASSES: Duration = Duration::from_secs(5);
 /// How the operator is run.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Where the admin server listens.
-    pub listen: SocketAddr,
+    /// Where the admin server listens, if there is to be one.
+    pub listen: Option<SocketAddr>,
     /// The name of this process in events.
     pub reporter: String,
     /// Where the Secrets of MetricsProviders are; without it the namespace of the cluster configuration.
@@ -42,6 +43,20 @@ pub struct Options {
     pub account: String,
     /// The Lease that this process must hold to decide; without one it always decides.
     pub lease: Option<String>,
+}
+
+/// What the operator stands on: the cluster, its clock and whoever answers for Prometheus.
+pub struct Ground {
+    /// The API server.
+    pub client: Client,
+    /// What time it is.
+    pub clock: Clock,
+    /// Answers queries.
+    pub source: Arc<dyn Source>,
+    /// The operator's own namespace.
+    pub namespace: String,
+    /// The name of this process in the Lease; no other has it, not even the one before it in the same Pod.
+    pub identity: String,
 }
 
 /// A task that ended: its name, and why if that was an error.
@@ -53,8 +68,18 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         Config::infer().await.context("no cluster: neither in-cluster configuration nor a kubeconfig was found")?;
     // The reconcile is the retry: kube's own would hold one call for minutes.
     config.default_retry = false;
-    let own_namespace = options.namespace.unwrap_or_else(|| config.default_namespace.clone());
+    let namespace = options.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
     let client = Client::try_from(config).context("the cluster's address or credentials cannot be used")?;
+    let secrets = Arc::new(OwnSecrets::new(&client, namespace.clone()));
+    let source = prometheus::Client::new(secrets).context("the client for Prometheus cannot be made")?;
+    let identity = leadership::identity(&options.reporter);
+    let ground = Ground { client, clock: Clock::system(), source: Arc::new(source), namespace, identity };
+    operate(ground, options, told_to_stop()).await
+}
+
+/// Runs the operator on this ground until `stop` completes.
+pub async fn operate(ground: Ground, options: Options, told_to_stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+    let Ground { client, clock, source, namespace: own_namespace, identity: me } = ground;
     let (stop_sender, stop) = watch::channel(false);
     let freshness = Freshness::default();
     let (wake, inbox) = mpsc::channel(QUEUE);
@@ -62,8 +87,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
 
     let (elector, leadership) = match &options.lease {
         Some(lease) => {
-            let me = leadership::identity(&options.reporter);
-            let (elector, leadership) = leadership::elect(&client, &own_namespace, lease, me);
+            let (elector, leadership) = leadership::elect(&client, clock.clone(), &own_namespace, lease, me);
             (Some(elector), leadership)
         }
         None => (None, Leadership::always()),
@@ -71,21 +95,21 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let (registry, own) = metrics::registry(stores.rollouts.clone(), freshness.clone(), leadership.clone());
     let (poll_wake, mut poll_inbox) = mpsc::channel(QUEUE);
     let account = format!("system:serviceaccount:{own_namespace}:{}", options.account);
-    let secrets = Arc::new(OwnSecrets::new(&client, own_namespace));
-    let poller = Poller::new(poll_wake, Arc::new(own.clone()), secrets);
-    let poller = poller.context("the client for Prometheus cannot be made")?;
+    let poller = Poller::new(clock.clone(), source, poll_wake, Arc::new(own.clone()));
     let writer = Writer::new(client.clone(), leadership.clone());
     let reporter = options.reporter.clone();
-    let context = Context::new(client, writer, stores.clone(), poller.clone(), own, reporter, shipped(&account));
+    let context = Context::new(clock, client, writer, stores.clone(), poller.clone(), own, reporter, shipped(&account));
     let context = Arc::new(context);
 
     let mut tasks: JoinSet<(&'static str, anyhow::Result<()>)> = JoinSet::new();
     let admin = Admin { registry: Arc::new(registry), freshness: freshness.clone() };
-    let (listen, stopped) = (options.listen, until(stop.clone()));
-    tasks.spawn(async move {
-        let served = serve(listen, admin, stopped).await;
-        ("admin server", served.with_context(|| format!("the admin server cannot listen on {listen}")))
-    });
+    if let Some(listen) = options.listen {
+        let stopped = until(stop.clone());
+        tasks.spawn(async move {
+            let served = serve(listen, admin, stopped).await;
+            ("admin server", served.with_context(|| format!("the admin server cannot listen on {listen}")))
+        });
+    }
     for (kind, task) in watches {
         tasks.spawn(async move {
             task.await;
@@ -113,9 +137,10 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         let mut every = tokio::time::interval(Duration::from_secs(60));
         loop {
             tokio::select! {
-                _ = every.tick() => sweep(&sweeping),
-                _ = sweep_stop.changed() => break,
-            }
+            biased;
+                           _ = every.tick() => sweep(&sweeping),
+                           _ = sweep_stop.changed() => break,
+                       }
         }
         ("sweeper", Ok(()))
     });
@@ -126,9 +151,10 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         election.spawn(async move {
             // Who does not see everything must not lead.
             tokio::select! {
-                Ok(()) = seeing => elector.run(until(release)).await,
-                () = until(release.clone()) => Ended::Released,
-            }
+            biased;
+                           Ok(()) = seeing => elector.run(until(release)).await,
+                           () = until(release.clone()) => Ended::Released,
+                       }
         });
     }
     let mut control: JoinSet<(&'static str, anyhow::Result<()>)> = JoinSet::new();
@@ -141,9 +167,10 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
             leadership.acquired().await;
         };
         tokio::select! {
-            () = standby(leading, &mut inbox) => {}
-            () = until(stop.clone()) => return ("controller", Ok(())),
-        }
+        biased;
+                   () = standby(leading, &mut inbox) => {}
+                   () = until(stop.clone()) => return ("controller", Ok(())),
+               }
         tracing::info!("starting");
         // What changed before this process led is seen by looking at every Rollout once.
         let every: Vec<RolloutRef> =
@@ -161,29 +188,31 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     });
 
     let ended: Option<Task> = tokio::select! {
-        () = told_to_stop() => {
-            tracing::info!("told to stop");
-            None
-        }
-        Some(ended) = tasks.join_next() => Some(ended),
-        Some(ended) = control.join_next() => Some(ended),
-        // At once, with whatever is under way: another process may begin to decide in a few seconds.
-        Some(lost) = election.join_next() => return Err(no_more(lost)),
-    };
+    biased;
+           () = told_to_stop => {
+               tracing::info!("told to stop");
+               None
+           }
+           Some(ended) = tasks.join_next() => Some(ended),
+           Some(ended) = control.join_next() => Some(ended),
+           // At once, with whatever is under way: another process may begin to decide in a few seconds.
+           Some(lost) = election.join_next() => return Err(no_more(lost)),
+       };
     // Stopping moves nothing: passes in progress end, everything else is in the cluster.
     let _ = stop_sender.send(true);
     tokio::select! {
-        quiet = tokio::time::timeout(LAST_PASSES, control.join_next()) => {
-            if quiet.is_err() {
-                // Their writes may still arrive, so the Lease has to run out.
-                tracing::warn!("passes did not end within {} s: the Lease is not released", LAST_PASSES.as_secs());
-            } else {
-                let _ = release_sender.send(true);
-                let _ = tokio::time::timeout(leadership::CALL, election.join_next()).await;
-            }
-        }
-        Some(lost) = election.join_next() => return Err(no_more(lost)),
-    }
+    biased;
+           quiet = tokio::time::timeout(LAST_PASSES, control.join_next()) => {
+               if quiet.is_err() {
+                   // Their writes may still arrive, so the Lease has to run out.
+                   tracing::warn!("passes did not end within {} s: the Lease is not released", LAST_PASSES.as_secs());
+               } else {
+                   let _ = release_sender.send(true);
+                   let _ = tokio::time::timeout(leadership::CALL, election.join_next()).await;
+               }
+           }
+           Some(lost) = election.join_next() => return Err(no_more(lost)),
+       }
     match ended {
         None => Ok(()),
         Some(Ok((name, Ok(())))) => anyhow::bail!("the {name} task ended by itself"),
@@ -208,9 +237,10 @@ async fn standby(leading: impl Future<Output = ()>, inbox: &mut mpsc::Receiver<R
     let mut leading = pin!(leading);
     loop {
         tokio::select! {
-            () = &mut leading => return,
-            Some(_) = inbox.recv() => {}
-        }
+        biased;
+                   () = &mut leading => return,
+                   Some(_) = inbox.recv() => {}
+               }
     }
 }
 
@@ -260,9 +290,10 @@ async fn told_to_stop() {
         }
     };
     tokio::select! {
-        () = interrupt => {}
-        () = terminate => {}
-    }
+    biased;
+           () = interrupt => {}
+           () = terminate => {}
+       }
 }
 
 #[cfg(test)]

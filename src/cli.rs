@@ -120,7 +120,13 @@ fn run(args: RunArgs) -> anyhow::Result<()> {
     tracing::info!(version, %listen, log_level, ?log_format, pod_name, leader_elect, lease_name, "sluice starts");
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().worker_threads(2).build()?;
     let lease = leader_elect.then_some(lease_name);
-    let ended = runtime.block_on(app::run(app::Options { listen, reporter: pod_name, namespace, account, lease }));
+    let ended = runtime.block_on(app::run(app::Options {
+        listen: Some(listen),
+        reporter: pod_name,
+        namespace,
+        account,
+        lease,
+    }));
     // Waits for no thread: whoever does not lead any more ends at once.
     runtime.shutdown_background();
     ended

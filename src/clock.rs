@@ -1,18 +1,41 @@
-//! The only place that reads the clock. Everything else is told the time.
+//! The only place that reads the clocks. Everything else is told the time.
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::Instant;
 
 use jiff::{Timestamp, Unit};
 
-/// The wall clock, to the millisecond, as it is written to the cluster.
-#[allow(clippy::disallowed_methods)] // this is the place that clippy.toml points to
-pub fn now() -> Timestamp {
-    let now = Timestamp::now();
-    now.round(Unit::Millisecond).unwrap_or(now)
+/// A wall clock; cheap to clone. Handed in where the program is put together, so that a simulation can turn it.
+#[derive(Clone)]
+pub struct Clock(Arc<dyn Fn() -> Timestamp + Send + Sync>);
+
+impl Clock {
+    /// The clock of this machine.
+    #[allow(clippy::disallowed_methods)] // this is the place that clippy.toml points to
+    pub fn system() -> Self {
+        Self::of(Timestamp::now)
+    }
+
+    /// Another clock.
+    pub fn of(now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
+        Self(Arc::new(now))
+    }
+
+    /// The time, to the millisecond, as it is written to the cluster.
+    pub fn now(&self) -> Timestamp {
+        let now = (self.0)();
+        now.round(Unit::Millisecond).unwrap_or(now)
+    }
 }
 
-/// The monotonic clock, for how long something took.
-#[allow(clippy::disallowed_methods)] // this is the place that clippy.toml points to
+impl fmt::Debug for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Clock")
+    }
+}
+
+/// The monotonic clock, for how long something took: the one by which tokio's timers go.
 pub fn instant() -> Instant {
-    Instant::now()
+    tokio::time::Instant::now().into_std()
 }

@@ -13,6 +13,7 @@ use kube::runtime::reflector::ObjectRef;
 use kube::{Client, ResourceExt};
 
 use crate::api::Rollout;
+use crate::clock::{self, Clock};
 use crate::decide::{self, Decision, Snapshot};
 use crate::leadership::Writer;
 use crate::observe::Remembered;
@@ -20,10 +21,12 @@ use crate::prometheus::Poller;
 use crate::record::metrics::Metrics;
 use crate::watch::policies::Shipped;
 use crate::watch::{RolloutRef, Stores};
-use crate::{act, clock, observe, record};
+use crate::{act, observe, record};
 
 /// What every pass needs.
 pub struct Context {
+    /// What time it is.
+    pub clock: Clock,
     /// The API server, to read from.
     pub client: Client,
     /// The API server, to write to while this process leads.
@@ -92,6 +95,7 @@ impl Error {
 impl Context {
     /// A context without memories.
     pub fn new(
+        clock: Clock,
         client: Client,
         writer: Writer,
         stores: Stores,
@@ -100,7 +104,7 @@ impl Context {
         reporter: String,
         policies: Shipped,
     ) -> Self {
-        Self { client, writer, stores, poller, metrics, reporter, policies, memory: Mutex::default() }
+        Self { clock, client, writer, stores, poller, metrics, reporter, policies, memory: Mutex::default() }
     }
 
     fn memory<T>(&self, of: &RolloutRef, act: impl FnOnce(&mut Memory) -> T) -> T {
@@ -143,7 +147,9 @@ pub async fn reconcile(object: Arc<DeserializeGuard<Rollout>>, ctx: Arc<Context>
 async fn pass(key: &RolloutRef, rollout: &Rollout, ctx: &Context) -> Result<Action, Error> {
     let remembered = ctx.memory(key, |memory| memory.remembered.clone());
     let readings = ctx.poller.readings(&plain(key));
-    let snapshot = observe::observe(&ctx.client, &ctx.stores, rollout, readings, remembered, &ctx.policies).await?;
+    let now = ctx.clock.now();
+    let snapshot =
+        observe::observe(now, &ctx.client, &ctx.stores, rollout, readings, remembered, &ctx.policies).await?;
     let decision = decide::decide(&snapshot);
     decide::check(&snapshot, &decision).map_err(Error::Contradiction)?;
 
@@ -154,7 +160,7 @@ async fn pass(key: &RolloutRef, rollout: &Rollout, ctx: &Context) -> Result<Acti
         resource_version: committed.resource_version().unwrap_or_default(),
         finalizers: committed.finalizers().to_vec(),
     };
-    let applied = act::apply(&ctx.writer, &target, &decision.plan).await;
+    let applied = act::apply(&ctx.writer, &ctx.clock, &target, &decision.plan).await;
     for write in &applied.done {
         tracing::info!(rollout = %key, write, "wrote");
         ctx.metrics.wrote(write);
@@ -218,7 +224,7 @@ async fn tell(key: &RolloutRef, rollout: &Rollout, decision: &Decision, ctx: &Co
             continue;
         }
         tracing::info!(rollout = %key, reason = notice.reason, note = notice.note, "event");
-        if let Err(error) = record::publish(&ctx.writer, rollout, notice, &ctx.reporter).await {
+        if let Err(error) = record::publish(&ctx.writer, &ctx.clock, rollout, notice, &ctx.reporter).await {
             ctx.memory(key, |memory| memory.published.remove(&notice.key));
             if matches!(error, record::Error::NotLeader { .. }) {
                 return Err(error.into());

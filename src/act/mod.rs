@@ -9,7 +9,7 @@ use std::time::Duration;
 
 pub use calls::Target;
 
-use crate::clock;
+use crate::clock::Clock;
 use crate::decide::Write;
 use crate::decide::snapshot::GateProof;
 use crate::leadership::{NotLeader, Writer};
@@ -81,7 +81,7 @@ pub struct Applied {
 }
 
 /// Carries the plan out, in order, up to the first write that fails. Asks before each whether this process leads.
-pub async fn apply(writer: &Writer, target: &Target, plan: &[Write]) -> Applied {
+pub async fn apply(writer: &Writer, clock: &Clock, target: &Target, plan: &[Write]) -> Applied {
     let mut applied = Applied::default();
     for write in plan {
         let answer = match writer.client() {
@@ -92,7 +92,7 @@ pub async fn apply(writer: &Writer, target: &Target, plan: &[Write]) -> Applied 
             Ok(calls::Answer::Done) => applied.done.push(write.name()),
             Ok(calls::Answer::Gate { held, policies }) => {
                 applied.done.push(write.name());
-                applied.gate = Some(GateProof { at: clock::now(), held, policies });
+                applied.gate = Some(GateProof { at: clock.now(), held, policies });
             }
             Err(error) => {
                 applied.error = Some(error);

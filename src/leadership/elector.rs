@@ -16,7 +16,7 @@ use tokio::sync::watch;
 
 use super::candidate::{Candidate, Loss, Next, after};
 use super::{CALL, Leadership, RETRY, Term, lease};
-use crate::clock;
+use crate::clock::{self, Clock};
 
 /// How an election ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +31,7 @@ pub enum Ended {
 pub struct Elector {
     api: Api<Lease>,
     name: String,
+    clock: Clock,
     candidate: Candidate,
     terms: watch::Sender<Term>,
     /// The Lease as it was last read or written.
@@ -50,11 +51,12 @@ pub fn identity(pod: &str) -> String {
 }
 
 /// An elector for the Lease `name`, and what it tells.
-pub fn elect(client: &Client, namespace: &str, name: &str, me: String) -> (Elector, Leadership) {
+pub fn elect(client: &Client, clock: Clock, namespace: &str, name: &str, me: String) -> (Elector, Leadership) {
     let (terms, told) = watch::channel(Term::Standby);
     let elector = Elector {
         api: Api::namespaced(client.clone(), namespace),
         name: name.to_owned(),
+        clock,
         candidate: Candidate::new(me),
         terms,
         lease: None,
@@ -87,30 +89,32 @@ impl Elector {
             if self.candidate.leads_until().is_some() {
                 changes = None; // whoever leads learns from its own writes
                 tokio::select! {
-                    () = &mut release => return self.release().await,
-                    () = tokio::time::sleep_until(until.into()) => {}
-                }
+                biased;
+                                   () = &mut release => return self.release().await,
+                                   () = tokio::time::sleep_until(until.into()) => {}
+                               }
                 continue;
             }
             let changes = changes.get_or_insert_with(|| self.changes());
             let until = if watched { until } else { until.min(after(now, RETRY)) };
             tokio::select! {
-                () = &mut release => return self.release().await,
-                change = changes.next() => match change {
-                    Some(Ok(lease)) => {
-                        watched = true;
-                        self.saw(lease);
-                    }
-                    Some(Err(error)) => {
-                        tracing::debug!(%error, "the Lease cannot be watched, looking every second");
-                        watched = false;
-                    }
-                    None => watched = false,
-                },
-                () = tokio::time::sleep_until(until.into()) => if !watched {
-                    self.read().await;
-                },
-            }
+            biased;
+                           () = &mut release => return self.release().await,
+                           change = changes.next() => match change {
+                               Some(Ok(lease)) => {
+                                   watched = true;
+                                   self.saw(lease);
+                               }
+                               Some(Err(error)) => {
+                                   tracing::debug!(%error, "the Lease cannot be watched, looking every second");
+                                   watched = false;
+                               }
+                               None => watched = false,
+                           },
+                           () = tokio::time::sleep_until(until.into()) => if !watched {
+                               self.read().await;
+                           },
+                       }
         }
     }
 
@@ -137,7 +141,7 @@ impl Elector {
     /// Takes or renews the Lease.
     async fn claim(&mut self) {
         let began = clock::instant();
-        let claimed = lease::claimed(self.lease.as_ref(), &self.name, self.candidate.me(), clock::now());
+        let claimed = lease::claimed(self.lease.as_ref(), &self.name, self.candidate.me(), self.clock.now());
         match tokio::time::timeout(self.patience(), self.put(claimed)).await {
             Ok(Ok(lease)) => self.won(lease, began),
             // Somebody was faster, or it is not there any more.
@@ -201,7 +205,7 @@ impl Elector {
                 holder.as_deref() == Some(self.candidate.me())
             });
             let held = self.candidate.leads_until().is_some_and(|end| clock::instant() < end);
-            let Some(released) = mine.filter(|_| held).map(|lease| lease::released(lease, clock::now())) else {
+            let Some(released) = mine.filter(|_| held).map(|lease| lease::released(lease, self.clock.now())) else {
                 return Ended::Released;
             };
             match tokio::time::timeout(self.patience(), self.put(released)).await {

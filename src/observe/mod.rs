@@ -10,6 +10,7 @@ mod secrets;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
 use kube::api::{DynamicObject, ListParams};
 use kube::core::DeserializeGuard;
 use kube::core::gvk::GroupVersionKind;
@@ -20,7 +21,6 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::api::{Intervention, OnRollback, Outcome, Revision, Rollout, RolloutSpec, RouteKind, Run, Step, names};
-use crate::clock;
 use crate::decide::measure::Reading;
 use crate::decide::snapshot::{
     GateProof, InterventionFacts, PodFacts, ReleaseFacts, ReplicaSetFacts, RolloutFacts, RouteFacts, Snapshot, Sought,
@@ -75,6 +75,7 @@ impl Error {
 
 /// Reads the world of one Rollout.
 pub async fn observe(
+    now: Timestamp,
     client: &Client,
     stores: &Stores,
     rollout: &Rollout,
@@ -150,7 +151,7 @@ pub async fn observe(
     };
     let neighbours = neighbours::around(&reader, stores, &name, &uid).await?;
     Ok(Snapshot {
-        now: clock::now(),
+        now,
         workload: workload.as_ref().map(|workload| facts::workload(workload)),
         replica_sets,
         stable_service: stable_service.as_ref().map(|service| facts::service(service, &uid)),

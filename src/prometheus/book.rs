@@ -3,21 +3,21 @@
 //! Pure bookkeeping for the poller, told the time. Equal questions of many askers are one question. Must not ask,
 //! wait or wake: it says what is due and whom an answer concerns.
 
-use std::collections::HashMap;
-use std::hash::Hash;
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasherDefault, DefaultHasher, Hash};
 use std::time::{Duration as Span, Instant};
 
 use jiff::Timestamp;
 
-use super::client::Answer;
 use super::decode::Refusal;
 use super::history::History;
 use super::schedule::{self, Moment, Reach};
+use super::source::Answer;
 use crate::api::Duration;
 use crate::decide::measure::{Ask, Failure, Measurement, Provider, Reading};
 
 /// What is asked of whom. The whole provider is part of it: one that changes is another question, at once.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Question {
     pub(super) provider: Provider,
     pub(super) ask: Ask,
@@ -34,6 +34,9 @@ pub(super) struct Job {
     id: u64,
 }
 
+/// In an order that is the same in every process, so that what happens can happen again.
+type ByAsker<K, V> = HashMap<K, V, BuildHasherDefault<DefaultHasher>>;
+
 /// What one asker needs of a question.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Need {
@@ -44,7 +47,7 @@ struct Need {
 #[derive(Debug)]
 struct Entry<K> {
     id: u64,
-    askers: HashMap<K, Need>,
+    askers: ByAsker<K, Need>,
     history: History,
     answered_at: Option<Timestamp>,
     failure: Option<Failure>,
@@ -62,19 +65,19 @@ struct Entry<K> {
 /// All questions of all askers.
 #[derive(Debug)]
 pub(super) struct Book<K> {
-    wanted: HashMap<K, Vec<Question>>,
-    entries: HashMap<Question, Entry<K>>,
+    wanted: ByAsker<K, Vec<Question>>,
+    entries: BTreeMap<Question, Entry<K>>,
     last_id: u64,
 }
 
 impl<K: Clone + Eq + Hash> Book<K> {
     pub(super) fn new() -> Self {
-        Self { wanted: HashMap::new(), entries: HashMap::new(), last_id: 0 }
+        Self { wanted: ByAsker::default(), entries: BTreeMap::new(), last_id: 0 }
     }
 
     /// Replaces what `key` wants; nothing forgets it.
     pub(super) fn want(&mut self, key: &K, measurements: Vec<Measurement>) {
-        let mut needs: HashMap<Question, Need> = HashMap::new();
+        let mut needs: BTreeMap<Question, Need> = BTreeMap::new();
         let mut order = Vec::new();
         for Measurement { provider, ask, every, since } in measurements {
             let question = Question { provider, ask };
@@ -194,7 +197,7 @@ impl<K> Entry<K> {
         let scrape_interval = question.provider.scrape_interval;
         Self {
             id,
-            askers: HashMap::new(),
+            askers: ByAsker::default(),
             history: History::new(scrape_interval),
             answered_at: None,
             failure: None,

@@ -7,15 +7,16 @@
 use std::error::Error;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration as Span;
 
+use futures::future::BoxFuture;
 use prometheus_http_query::Client as Api;
 
 use super::access::{Admission, Keyring};
 use super::decode::{self, Refusal};
 use super::secrets::{Pace, SecretSource};
+use super::source::{Answer, Outcome, Source};
 use crate::clock;
-use crate::decide::measure::{Ask, FailureClass, Provider, Sample, Series};
+use crate::decide::measure::{Ask, FailureClass, Provider};
 
 /// The largest answer that is read.
 pub(super) const LARGEST_BODY: usize = 8 * 1024 * 1024;
@@ -29,24 +30,6 @@ pub enum ClientError {
     /// reqwest refuses to build.
     #[error("cannot build the HTTP client for metrics")]
     Build(#[source] reqwest::Error),
-}
-
-/// What a question was answered with.
-#[derive(Debug, PartialEq)]
-pub(super) enum Answer {
-    /// To `Ask::Counter`.
-    Counters(Vec<Series>),
-    /// To `Ask::Value`.
-    Value(Sample),
-}
-
-/// The end of one try.
-#[derive(Debug)]
-pub(super) struct Outcome {
-    /// What came back.
-    pub(super) answer: Result<Answer, Refusal>,
-    /// How long it took.
-    pub(super) took: Span,
 }
 
 /// The end of one exchange that is no answer.
@@ -64,26 +47,19 @@ impl From<Refusal> for Fault {
 
 /// Connections to any number of servers, and what lets us in there.
 #[derive(Clone)]
-pub(super) struct Client {
+pub struct Client {
     keyring: Arc<Keyring>,
 }
 
 impl Client {
     /// Needs a TLS provider installed in the process.
-    pub(super) fn new(secrets: Arc<dyn SecretSource>) -> Result<Self, ClientError> {
+    pub fn new(secrets: Arc<dyn SecretSource>) -> Result<Self, ClientError> {
         Ok(Self::with(Keyring::new(secrets, Pace::default())?))
     }
 
     /// Lets this keyring open the doors.
     pub(super) fn with(keyring: Keyring) -> Self {
         Self { keyring: Arc::new(keyring) }
-    }
-
-    /// Asks once. A counter is read `window` seconds back.
-    pub(super) async fn ask(&self, provider: &Provider, ask: &Ask, window: u64) -> Outcome {
-        let began = clock::instant();
-        let answer = self.answer(provider, ask, window).await;
-        Outcome { answer, took: began.elapsed() }
     }
 
     async fn answer(&self, provider: &Provider, ask: &Ask, window: u64) -> Result<Answer, Refusal> {
@@ -97,6 +73,16 @@ impl Client {
         answer.map_err(|fault| match fault {
             Fault::Unwelcome(status) => self.keyring.refused(status, &provider.access),
             Fault::Other(refusal) => refusal,
+        })
+    }
+}
+
+impl Source for Client {
+    fn ask<'a>(&'a self, provider: &'a Provider, ask: &'a Ask, window: u64) -> BoxFuture<'a, Outcome> {
+        Box::pin(async move {
+            let began = clock::instant();
+            let answer = self.answer(provider, ask, window).await;
+            Outcome { answer, took: clock::instant().saturating_duration_since(began) }
         })
     }
 }

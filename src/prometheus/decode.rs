@@ -18,7 +18,7 @@ use crate::decide::measure::{FailureClass, Sample, Series};
 pub(super) const MOST_SERIES: usize = 256;
 
 /// Why an answer is of no use: the class, and one sentence.
-pub(super) type Refusal = (FailureClass, String);
+pub type Refusal = (FailureClass, String);
 
 /// A string of the answer, borrowed where it has no escapes.
 #[derive(Deserialize)]

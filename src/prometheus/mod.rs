@@ -15,7 +15,10 @@ mod scripted_secrets;
 #[cfg(test)]
 mod scripted_server;
 mod secrets;
+mod source;
 
-pub use client::ClientError;
+pub use client::{Client, ClientError};
+pub use decode::Refusal;
 pub use poller::{Poller, QueryObserver, RolloutKey};
 pub use secrets::{Hidden, SecretData, SecretFault, SecretSource};
+pub use source::{Answer, Outcome, Source};

@@ -13,11 +13,10 @@ use tokio::sync::{Notify, Semaphore};
 use tokio::task::{Id, JoinSet};
 
 use super::book::{Book, Job};
-use super::client::{Client, ClientError, Outcome};
 use super::schedule::{self, Moment};
-use super::secrets::SecretSource;
+use super::source::{Outcome, Source};
 use crate::api::Rollout;
-use crate::clock;
+use crate::clock::Clock;
 use crate::decide::measure::{FailureClass, Measurement, Provider, Reading};
 
 /// Queries at once per server.
@@ -44,7 +43,8 @@ struct Shared {
     book: Mutex<Book<RolloutKey>>,
     /// The book changed, and something new may be due.
     changed: Notify,
-    client: Client,
+    clock: Clock,
+    source: Arc<dyn Source>,
     wake: Sender<RolloutKey>,
     observer: Arc<dyn QueryObserver>,
 }
@@ -57,15 +57,15 @@ struct Done {
 }
 
 impl Poller {
-    /// A poller that asks nothing until it `run`s; fails if the process has no TLS provider.
+    /// A poller that asks nothing until it `run`s.
     pub fn new(
+        clock: Clock,
+        source: Arc<dyn Source>,
         wake: Sender<RolloutKey>,
         observer: Arc<dyn QueryObserver>,
-        secrets: Arc<dyn SecretSource>,
-    ) -> Result<Self, ClientError> {
-        let client = Client::new(secrets)?;
-        let shared = Shared { book: Mutex::new(Book::new()), changed: Notify::new(), client, wake, observer };
-        Ok(Self { shared: Arc::new(shared) })
+    ) -> Self {
+        let book = Mutex::new(Book::new());
+        Self { shared: Arc::new(Shared { book, changed: Notify::new(), clock, source, wake, observer }) }
     }
 
     /// Replaces what one Rollout wants to know; nothing forgets the Rollout and what was kept for it alone.
@@ -85,7 +85,7 @@ impl Poller {
         let mut queries = Queries::default();
         let mut wakes = Wakes::default();
         loop {
-            let now = Moment::now();
+            let now = Moment::now(&self.shared.clock);
             let (jobs, next) = {
                 let mut book = self.shared.book();
                 (book.start_due(now), book.next_due(now.mono))
@@ -95,6 +95,7 @@ impl Poller {
             }
             let next = next.map(tokio::time::Instant::from_std);
             tokio::select! {
+                biased; // none of these is always ready, and the same history comes out twice
                 () = &mut stop => return,
                 () = self.shared.changed.notified() => {}
                 Some(done) = queries.next() => wakes.add(self.shared.record(done)),
@@ -124,7 +125,7 @@ impl Shared {
                 self.observer.failed(provider, *class, took);
             }
         }
-        self.book().done(job, began, clock::now(), answer)
+        self.book().done(job, began, self.clock.now(), answer)
     }
 }
 
@@ -146,13 +147,14 @@ impl Queries {
         }
         let new_gate = || Arc::new(Semaphore::new(QUERIES_PER_PROVIDER));
         let gate = self.gates.entry(provider.clone()).or_insert_with(new_gate).clone();
-        let (client, question, reach) = (shared.client.clone(), job.question.clone(), job.reach);
+        let (source, clock) = (Arc::clone(&shared.source), shared.clock.clone());
+        let (question, reach) = (job.question.clone(), job.reach);
         let task = self.tasks.spawn(async move {
             // An error would mean a closed gate, and nobody closes it.
             let _permit = gate.acquire().await;
-            let began = Moment::now();
+            let began = Moment::now(&clock);
             let window = schedule::window(reach, question.provider.scrape_interval, began);
-            (began, client.ask(&question.provider, &question.ask, window).await)
+            (began, source.ask(&question.provider, &question.ask, window).await)
         });
         self.jobs.insert(task.id(), (job, now));
     }

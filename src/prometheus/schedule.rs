@@ -9,7 +9,7 @@ use std::time::Duration as Span;
 use jiff::Timestamp;
 
 use crate::api::Duration;
-use crate::clock;
+use crate::clock::{self, Clock};
 
 /// How long after a scrape its samples can be expected to be answered.
 const LAG_MS: i64 = 60;
@@ -37,9 +37,9 @@ pub(super) struct Moment {
 }
 
 impl Moment {
-    /// This moment.
-    pub(super) fn now() -> Self {
-        Self { wall: clock::now(), mono: clock::instant() }
+    /// This moment, on this wall clock.
+    pub(super) fn now(clock: &Clock) -> Self {
+        Self { wall: clock.now(), mono: clock::instant() }
     }
 }
 

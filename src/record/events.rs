@@ -12,7 +12,7 @@ use kube::{Api, Resource, ResourceExt};
 
 use super::{Error, client, send, there_already};
 use crate::api::{Rollout, names};
-use crate::clock;
+use crate::clock::Clock;
 use crate::decide::{Notice, Severity};
 use crate::leadership::Writer;
 
@@ -20,7 +20,13 @@ use crate::leadership::Writer;
 const LONGEST_NOTE: usize = 1000;
 
 /// Publishes one event about a Rollout. `reporter` is the name of this process.
-pub async fn publish(writer: &Writer, rollout: &Rollout, notice: &Notice, reporter: &str) -> Result<(), Error> {
+pub async fn publish(
+    writer: &Writer,
+    clock: &Clock,
+    rollout: &Rollout,
+    notice: &Notice,
+    reporter: &str,
+) -> Result<(), Error> {
     let namespace = rollout.namespace().unwrap_or_default();
     let name = rollout.name_any();
     let Notice { key, severity, reason, action, note } = notice;
@@ -30,7 +36,7 @@ pub async fn publish(writer: &Writer, rollout: &Rollout, notice: &Notice, report
             namespace: Some(namespace.clone()),
             ..ObjectMeta::default()
         },
-        event_time: Some(MicroTime(clock::now())),
+        event_time: Some(MicroTime(clock.now())),
         action: Some((*action).to_owned()),
         reason: Some(reason.clone()),
         note: Some(note.chars().take(LONGEST_NOTE).collect()),

@@ -15,6 +15,7 @@ use kube::Client;
 use serde_json::{Value, json};
 use sluice::act::{self, Target};
 use sluice::api::{Rollout, RolloutStatus};
+use sluice::clock::Clock;
 use sluice::decide::{Notice, Record, Severity, Write};
 use sluice::leadership::{Elector, Ended, Leadership, Loss, TERM, Term, Writer, elect};
 use sluice::record;
@@ -141,7 +142,8 @@ struct Replica {
 
 impl Replica {
     fn start(server: &Server, me: &str) -> Self {
-        let (elector, leadership): (Elector, _) = elect(&server.client(), "sluice-system", "sluice", me.to_owned());
+        let (elector, leadership): (Elector, _) =
+            elect(&server.client(), Clock::system(), "sluice-system", "sluice", me.to_owned());
         let (release, released) = oneshot::channel();
         let ended = tokio::spawn(elector.run(async {
             let _ = released.await;
@@ -297,7 +299,7 @@ async fn after_the_end_of_the_term_nothing_is_sent() {
     let target =
         Target { name: "shop".into(), namespace: "demo".into(), resource_version: "7".into(), finalizers: Vec::new() };
     let plan = [Write::AddFinalizer, Write::ProveGate { workload: "shop".into(), policies: String::new() }];
-    let applied = act::apply(&writer, &target, &plan).await;
+    let applied = act::apply(&writer, &Clock::system(), &target, &plan).await;
     assert!(applied.done.is_empty());
     let error = applied.error.unwrap();
     assert!(matches!(error, act::Error::NotLeader { write: "add_finalizer" }), "{error}");
@@ -318,7 +320,7 @@ async fn after_the_end_of_the_term_nothing_is_sent() {
     let rework = Record::Rework { name: "shop-1".into(), spec };
     let refused = [
         record::commit(&writer, &rollout(), RolloutStatus::default()).await.map(drop),
-        record::publish(&writer, &rollout(), &notice, "sluice-0").await,
+        record::publish(&writer, &Clock::system(), &rollout(), &notice, "sluice-0").await,
         record::write_record(&writer, &rollout(), &rework).await,
         record::malformed(&writer, &invalid()).await,
     ];

@@ -9,6 +9,7 @@ use kube::client::Body;
 use serde_json::{Value, json};
 use sluice::act::{self, Target};
 use sluice::api::{Rollout, RolloutStatus, RouteKind};
+use sluice::clock::Clock;
 use sluice::decide::{Notice, Severity, Write};
 use sluice::leadership::{Leadership, Writer};
 use sluice::observe::OwnSecrets;
@@ -74,7 +75,7 @@ fn deployment() -> Value {
 
 async fn act_on(write: Write, status: u16, answer: Value) -> (act::Applied, Sent) {
     let (client, served) = served(status, answer);
-    let applied = act::apply(&writer(&client), &target(), &[write]).await;
+    let applied = act::apply(&writer(&client), &Clock::system(), &target(), &[write]).await;
     drop(client);
     let sent = served.await.unwrap().pop().expect("one request");
     (applied, sent)
@@ -252,7 +253,7 @@ async fn an_event_told_twice_is_one_event() {
     let mut names = Vec::new();
     for _ in 0..2 {
         let (client, served) = served(409, exists.clone());
-        record::publish(&writer(&client), &rollout(), &notice, "sluice-0").await.unwrap();
+        record::publish(&writer(&client), &Clock::system(), &rollout(), &notice, "sluice-0").await.unwrap();
         drop(client);
         let sent = served.await.unwrap().pop().unwrap();
         assert_eq!(sent.path, "/apis/events.k8s.io/v1/namespaces/demo/events?");

@@ -6,9 +6,10 @@ use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use super::super::client::{Answer, Client};
+use super::super::client::Client;
 use super::super::scripted_secrets::ScriptedSecrets;
 use super::super::scripted_server::{Reply, ScriptedServer, scalar};
+use super::super::source::{Answer, Source as _};
 use super::*;
 use crate::decide::measure::Ask;
 

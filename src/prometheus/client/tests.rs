@@ -1,5 +1,7 @@
 //! The client against a real HTTP server on 127.0.0.1.
 
+use std::time::Duration as Span;
+
 use super::super::scripted_secrets::ScriptedSecrets;
 use super::super::scripted_server::{Reply, ScriptedServer, counter, scalar};
 use super::*;

@@ -6,6 +6,7 @@ use tokio::sync::mpsc::{self, Receiver};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use super::super::client::Client;
 use super::super::scripted_secrets::ScriptedSecrets;
 use super::super::scripted_server::{Reply, ScriptedServer, counter, scalar};
 use super::*;
@@ -41,7 +42,8 @@ struct Running {
 fn run(room: usize) -> Running {
     let (wake, wakes) = mpsc::channel(room);
     let counts = Arc::new(Counts::default());
-    let poller = Poller::new(wake, counts.clone(), Arc::new(ScriptedSecrets::default())).unwrap();
+    let client = Client::new(Arc::new(ScriptedSecrets::default())).unwrap();
+    let poller = Poller::new(Clock::system(), Arc::new(client), wake, counts.clone());
     let (stop, stopped) = oneshot::channel::<()>();
     #[allow(clippy::disallowed_methods)] // ends with the runtime of the test
     let task = tokio::spawn(poller.clone().run(async {
