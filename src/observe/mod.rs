@@ -5,6 +5,8 @@
 
 mod facts;
 mod group;
+#[cfg(test)]
+mod hostile;
 mod neighbours;
 mod secrets;
 
@@ -26,6 +28,7 @@ use crate::decide::snapshot::{
     GateProof, InterventionFacts, PodFacts, ReleaseFacts, ReplicaSetFacts, RolloutFacts, RouteFacts, Snapshot, Sought,
 };
 use crate::watch::Stores;
+use crate::watch::guard::Guarded;
 use crate::watch::policies::{Shipped, look_over};
 use crate::watch::triggers::Concerns as _;
 use crate::watch::views::{DeploymentView, PodView, ServiceView};
@@ -55,6 +58,14 @@ pub enum Error {
         /// Why it failed.
         source: Box<kube::Error>,
     },
+    /// The object does not fit what this program knows of its kind.
+    #[error("{what} cannot be read: {error}")]
+    Unreadable {
+        /// What was read.
+        what: String,
+        /// Which field, and why.
+        error: String,
+    },
     /// The API server took too long.
     #[error("reading {what} took longer than {} s", crate::act::CALL_TIMEOUT.as_secs())]
     Timeout {
@@ -68,6 +79,7 @@ impl Error {
     pub const fn reason(&self) -> &'static str {
         match self {
             Self::Read { .. } => "read",
+            Self::Unreadable { .. } => "unreadable",
             Self::Timeout { .. } => "read_timeout",
         }
     }
@@ -201,7 +213,8 @@ pub async fn observe(
             generation: rollout.meta().generation.unwrap_or_default(),
             deleting: rollout.meta().deletion_timestamp.is_some(),
             finalizer: rollout.finalizers().iter().any(|one| one == names::FINALIZER),
-            abandon: rollout.annotations().contains_key(names::ABANDON_ANNOTATION),
+            // Whoever writes `false` does not want it.
+            abandon: rollout.annotations().get(names::ABANDON_ANNOTATION).is_some_and(|value| value != "false"),
             spec: spec.clone(),
             status,
         },
@@ -272,8 +285,17 @@ impl Reader<'_> {
         if !self.live {
             return Ok(cached.map(|object| object.as_ref().clone()));
         }
+        if !names::is_name(name) {
+            return Ok(None);
+        }
         let what = format!("{} {name}", K::kind(&()));
-        within(what, Api::<K>::namespaced(self.client.clone(), self.namespace).get_opt(name)).await
+        let api = Api::<Guarded<K>>::namespaced(self.client.clone(), self.namespace);
+        match within(what.clone(), api.get_opt(name)).await? {
+            Some(Guarded(read)) => {
+                read.map(Some).map_err(|unreadable| Error::Unreadable { what, error: unreadable.error })
+            }
+            None => Ok(None),
+        }
     }
 
     /// A route of either kind.
@@ -294,14 +316,18 @@ impl Reader<'_> {
     async fn pods(&self, labels: &BTreeMap<String, String>) -> Result<Vec<PodFacts>, Error> {
         let selector: Vec<String> = labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
         let params = ListParams::default().labels(&selector.join(",")).limit(MOST_PODS);
-        let api: Api<PodView> = Api::namespaced(self.client.clone(), self.namespace);
+        let api: Api<Guarded<PodView>> = Api::namespaced(self.client.clone(), self.namespace);
         let pods = within("pods".to_owned(), api.list(&params)).await?;
-        let here = pods.items.iter().filter(|pod| pod.meta().deletion_timestamp.is_none());
+        let pods = pods.items.iter().filter_map(|pod| pod.0.as_ref().ok());
+        let here = pods.filter(|pod| pod.meta().deletion_timestamp.is_none());
         Ok(here.map(facts::pod).collect())
     }
 
     /// The raw pod template of a Deployment or ReplicaSet, so that fields this program does not know survive.
     async fn template(&self, kind: &str, name: &str) -> Result<Option<Value>, Error> {
+        if !names::is_name(name) {
+            return Ok(None);
+        }
         let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("apps", "v1", kind));
         let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), self.namespace, &resource);
         let object = within(format!("{kind} {name}"), api.get_opt(name)).await?;

@@ -10,6 +10,7 @@ use crate::api::names;
 use crate::decide::neighbours::{BudgetFacts, Neighbours, PolicyFacts, SelectingService, may_reach};
 use crate::decide::selectors::Selector;
 use crate::watch::Stores;
+use crate::watch::guard::Guarded;
 use crate::watch::neighbours::NetworkPolicyView;
 
 /// Everything of the Rollout's namespace, and what may reach into it from others.
@@ -30,10 +31,11 @@ pub(super) async fn around(
         cached.iter().filter(|one| here(&|| one.namespace())).map(|one| policy(one, rollout_uid)).collect();
     if reader.live {
         let made_for = format!("{}={}", names::ROLLOUT_NAME_LABEL, names::with_suffix(rollout, ""));
-        let api: Api<NetworkPolicyView> = Api::namespaced(reader.client.clone(), namespace);
+        let api: Api<Guarded<NetworkPolicyView>> = Api::namespaced(reader.client.clone(), namespace);
         let made = within("NetworkPolicies".to_owned(), api.list(&ListParams::default().labels(&made_for))).await?;
         policies.retain(|policy| !policy.ours);
-        policies.extend(made.items.iter().map(|one| policy(one, rollout_uid)).filter(|policy| policy.ours));
+        let made = made.items.iter().filter_map(|one| one.0.as_ref().ok());
+        policies.extend(made.map(|one| policy(one, rollout_uid)).filter(|policy| policy.ours));
     }
     policies.sort_by(|one, other| one.name.cmp(&other.name));
     let foreign = cached.iter().filter(|one| !here(&|| one.namespace()) && may_reach(&one.spec, namespace));

@@ -3,6 +3,7 @@
 //! One task per kind, each with its own backoff, so that a kind that cannot be watched delays no other. Reads only.
 
 pub mod freshness;
+pub mod guard;
 pub mod neighbours;
 pub mod policies;
 pub mod routes;

@@ -6,12 +6,14 @@ use std::sync::Arc;
 use futures::{Stream, StreamExt, future::BoxFuture};
 use kube::core::DeserializeGuard;
 use kube::runtime::reflector::{self, ObjectRef, Store};
+use kube::runtime::watcher::Event;
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 
 use super::Freshness;
+use super::guard::{Guarded, Unreadable};
 use super::neighbours::{BudgetView, NetworkPolicyView};
 use super::policies::{
     MutatingAdmissionPolicy, MutatingAdmissionPolicyBinding, Policy, PolicyView, ValidatingAdmissionPolicy,
@@ -93,8 +95,10 @@ pub fn stores(client: &Client, freshness: &Freshness, wake: &mpsc::Sender<Rollou
     let changes = objects(
         "Rollout",
         Needed::Always,
-        Api::<DeserializeGuard<Rollout>>::all(client.clone()),
+        Api::<Guarded<Rollout>>::all(client.clone()),
         watcher::Config::default(),
+        // One that cannot be read stays in sight as such: its status says so.
+        |event| Some(each(event, DeserializeGuard::from)),
         writer,
         freshness,
     );
@@ -185,7 +189,10 @@ impl Kinds<'_> {
         K: Concerns + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
     {
         let (store, writer) = reflector::store();
-        let changes = objects(kind, needed, Api::<K>::all(self.client.clone()), config, writer, self.freshness);
+        let api = Api::<Guarded<K>>::all(self.client.clone());
+        let known = store.clone();
+        let changes =
+            objects(kind, needed, api, config, move |event| readable(kind, &known, event), writer, self.freshness);
         let (wake, rollouts) = (self.wake.clone(), self.rollouts.clone());
         let task = changes.for_each(move |object| {
             let concerned = triggers::of(object.as_ref(), &rollouts.state());
@@ -202,17 +209,20 @@ impl Kinds<'_> {
 }
 
 /// Every object of a kind that is touched, deletions included, while the store is kept. Errors are noted and tried
-/// again with a growing delay; they never end the stream.
-fn objects<K>(
+/// again with a growing delay; they never end the stream, and neither does an object that cannot be read: `keep` says
+/// what is made of it.
+fn objects<K, S>(
     kind: &'static str,
     needed: Needed,
-    api: Api<K>,
+    api: Api<Guarded<K>>,
     config: watcher::Config,
-    writer: reflector::store::Writer<K>,
+    keep: impl Fn(Event<Guarded<K>>) -> Option<Event<S>> + Send + 'static,
+    writer: reflector::store::Writer<S>,
     freshness: &Freshness,
-) -> impl Stream<Item = Arc<K>> + Send + 'static
+) -> impl Stream<Item = Arc<S>> + Send + 'static
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+    S: Resource<DynamicType = ()> + Clone + Debug + Send + Sync + 'static,
 {
     freshness.expect(kind);
     let noted = freshness.clone();
@@ -220,7 +230,7 @@ where
         .default_backoff()
         .modify(trim)
         .inspect(move |event| match event {
-            Ok(watcher::Event::InitDone) => noted.ready(kind),
+            Ok(Event::InitDone) => noted.ready(kind),
             Ok(_) => noted.arrived(kind),
             Err(error) if needed == Needed::IfServed && not_served(error) => {
                 if noted.unserved(kind) {
@@ -232,9 +242,50 @@ where
                 noted.failed(kind, error.to_string());
             }
         })
+        .filter_map(move |event| std::future::ready(event.map(&keep).transpose()))
         .reflect(writer)
         .touched_objects()
         .filter_map(|change| async move { change.ok().map(Arc::new) })
+}
+
+/// The event with something made of its object.
+fn each<K, S>(event: Event<K>, make: impl Fn(K) -> S) -> Event<S> {
+    match event {
+        Event::Apply(object) => Event::Apply(make(object)),
+        Event::Delete(object) => Event::Delete(make(object)),
+        Event::InitApply(object) => Event::InitApply(make(object)),
+        Event::Init => Event::Init,
+        Event::InitDone => Event::InitDone,
+    }
+}
+
+/// The event, if its object can be read. One that cannot counts as not there: what is known of it is of the past.
+fn readable<K>(kind: &'static str, known: &Store<K>, event: Event<Guarded<K>>) -> Option<Event<K>>
+where
+    K: Resource<DynamicType = ()> + Clone,
+{
+    let gone = |unreadable: &Unreadable| {
+        let meta = &unreadable.metadata;
+        let (name, namespace) = (meta.name.as_deref().unwrap_or_default(), meta.namespace.as_deref());
+        let error = &unreadable.error;
+        tracing::warn!(kind, name, namespace, error, "an object cannot be read and counts as missing");
+        let key = ObjectRef::new(name);
+        known.get(&namespace.map_or(key.clone(), |namespace| key.within(namespace)))
+    };
+    Some(match event {
+        Event::Apply(Guarded(Ok(object))) => Event::Apply(object),
+        Event::Delete(Guarded(Ok(object))) => Event::Delete(object),
+        Event::InitApply(Guarded(Ok(object))) => Event::InitApply(object),
+        Event::InitApply(Guarded(Err(unreadable))) => {
+            gone(&unreadable);
+            return None;
+        }
+        Event::Apply(Guarded(Err(unreadable))) | Event::Delete(Guarded(Err(unreadable))) => {
+            Event::Delete(gone(&unreadable)?.as_ref().clone())
+        }
+        Event::Init => Event::Init,
+        Event::InitDone => Event::InitDone,
+    })
 }
 
 /// The API server does not know the kind: a list of a kind that it knows is never "not found".

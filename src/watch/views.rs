@@ -22,6 +22,17 @@ where
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
+/// A count. Kubernetes has `int32` for all of them and does not check each for being negative, such as those that a kubelet
+/// writes: less than nothing is nothing.
+fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    Ok(some_count(deserializer)?.unwrap_or_default())
+}
+
+fn some_count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    let number: Option<i64> = Option::deserialize(deserializer)?;
+    Ok(number.map(|number| u32::try_from(number.max(0)).unwrap_or(u32::MAX)))
+}
+
 /// What is kept of a pod template.
 #[derive(Debug, Clone, Default)]
 pub struct TemplateView {
@@ -101,6 +112,7 @@ pub struct DeploymentView {
 #[serde(rename_all = "camelCase", default)]
 pub struct DeploymentSpecView {
     /// Wanted replicas.
+    #[serde(deserialize_with = "some_count")]
     pub replicas: Option<u32>,
     /// Whether it is paused.
     pub paused: bool,
@@ -142,10 +154,13 @@ pub struct DeploymentStatusView {
     /// Generation that its controller has seen.
     pub observed_generation: i64,
     /// Replicas of all versions.
+    #[serde(deserialize_with = "count")]
     pub replicas: u32,
     /// Replicas of the newest template.
+    #[serde(deserialize_with = "count")]
     pub updated_replicas: u32,
     /// Available replicas.
+    #[serde(deserialize_with = "count")]
     pub available_replicas: u32,
     /// Its conditions.
     #[serde(default, deserialize_with = "or_default")]
@@ -188,6 +203,7 @@ pub struct ReplicaSetView {
 #[serde(rename_all = "camelCase", default)]
 pub struct ReplicaSetSpecView {
     /// Wanted replicas.
+    #[serde(deserialize_with = "count")]
     pub replicas: u32,
     /// Its pod template.
     pub template: TemplateView,
@@ -229,10 +245,13 @@ pub struct ScaleTargetView {
 #[serde(rename_all = "camelCase", default)]
 pub struct ReplicaSetStatusView {
     /// Pods that it has.
+    #[serde(deserialize_with = "count")]
     pub replicas: u32,
     /// Pods that are ready, for however short a time.
+    #[serde(deserialize_with = "count")]
     pub ready_replicas: u32,
     /// Available replicas.
+    #[serde(deserialize_with = "count")]
     pub available_replicas: u32,
 }
 
@@ -317,6 +336,7 @@ pub struct PodStatusView {
 #[serde(rename_all = "camelCase", default)]
 pub struct ContainerStatusView {
     /// How often it was started again.
+    #[serde(deserialize_with = "count")]
     pub restart_count: u32,
     /// Waiting, running or terminated.
     pub state: ContainerStateView,
