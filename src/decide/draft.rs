@@ -55,10 +55,12 @@ pub(super) struct Draft<'a> {
 
 /// Entries of the timeline after which only ends are recorded, so that there is always room for one.
 const TIMELINE_ROOM: usize = 58;
+/// How many a status may have.
+const TIMELINE_MOST: usize = 64;
 
 impl<'a> Draft<'a> {
     pub(super) fn new(s: &'a Snapshot) -> Self {
-        let mut status = s.rollout.status.clone();
+        let mut status = super::sound::sound(&s.rollout.status);
         status.observed_generation = s.rollout.generation;
         let word = Word {
             standing: Standing::Progressing,
@@ -131,8 +133,13 @@ impl<'a> Draft<'a> {
         if run.timeline.len() >= TIMELINE_ROOM && run.outcome.is_none() {
             return;
         }
-        let key = format!("{}.{}", run.release, run.timeline.len());
-        run.timeline.push(TimelineEntry { at: now, reason: reason.to_owned(), message: message.clone() });
+        let mut key = format!("{}.{}", run.release, run.timeline.len());
+        if run.timeline.len() < TIMELINE_MOST {
+            run.timeline.push(TimelineEntry { at: now, reason: reason.to_owned(), message: message.clone() });
+        } else {
+            // With one entry more the API server would refuse the whole status.
+            key = format!("{key}.{reason}");
+        }
         self.notify(severity, key, reason, action, message);
     }
 

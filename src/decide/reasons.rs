@@ -445,8 +445,8 @@ pub const REASONS: &[Reason] = &[
     reason(
         Event,
         "ScalerConflict",
-        "others change the HorizontalPodAutoscaler again and again; it may shrink stable",
-        "let the other side ignore `spec.behavior`",
+        "others change the HorizontalPodAutoscaler again and again, or its `behavior` is too long to be kept; it may shrink stable",
+        "let the other side ignore `spec.behavior`, or shorten it",
     ),
     reason(Event, "Intervention", "a person asked for something, and it was done", "–"),
     reason(

@@ -52,7 +52,8 @@ pub(super) fn conclude(d: &mut Draft<'_>) {
         observed_generation: generation,
         last_transition_time: now,
         reason: reason.to_owned(),
-        message: message.to_owned(),
+        // The API server refuses the whole status for one that is too long.
+        message: message.chars().take(LONGEST).collect(),
     };
     use ConditionStatus::{False, True, Unknown};
     let ready = if standing == Standing::Resting { True } else { False };

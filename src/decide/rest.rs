@@ -16,6 +16,16 @@ const IMAGES: usize = 20;
 /// Everything that is done while nothing is being released. True when a run has begun.
 pub(super) fn at_rest(d: &mut Draft<'_>) -> bool {
     let Some(workload) = d.workload() else { return false };
+    if d.s.rollout.name.len() > names::LONGEST {
+        let message = format!(
+            "the name of this Rollout has {} characters and may have {}: it becomes the value of the label {}; delete it and create it under a shorter name",
+            d.s.rollout.name.len(),
+            names::LONGEST,
+            names::ROLLOUT_LABEL
+        );
+        d.stuck("InvalidSpec", message);
+        return false;
+    }
     if let Some(rival) = &d.s.rollout.rival {
         let message =
             format!("Deployment {} is governed by the older Rollout {rival}; delete one of them", workload.name);

@@ -13,6 +13,8 @@ use crate::api::ScalerBackup;
 
 /// How often it is set again when others change it.
 const AGAIN: u8 = 5;
+/// How long a `behavior` may be that is kept in the status: see `ScalerBackup`.
+const LONGEST: usize = 4_096;
 
 /// Plans what keeps it from scaling down. True when it cannot, or there is none.
 pub(super) fn freeze(d: &mut Draft<'_>) -> bool {
@@ -27,6 +29,16 @@ pub(super) fn freeze(d: &mut Draft<'_>) -> bool {
         Some(backup) if backup.name == scaler.name => backup.again.saturating_add(1),
         Some(_) | None => 0,
     };
+    let large = behavior.as_ref().is_some_and(|behavior| behavior.chars().count() > LONGEST);
+    if large {
+        let note = format!(
+            "spec.behavior of HorizontalPodAutoscaler {} has more than {LONGEST} characters and cannot be kept; it is left alone and may shrink stable",
+            scaler.name
+        );
+        let key = format!("{}.scaler", run.release);
+        d.notify(Severity::Warning, key, "ScalerConflict", "Scale", note);
+        return true;
+    }
     if again > AGAIN {
         let note = format!(
             "HorizontalPodAutoscaler {} was changed {AGAIN} times during the attempt; it is left alone and may shrink stable",

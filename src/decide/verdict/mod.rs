@@ -30,6 +30,9 @@ use crate::judge::Arm;
 
 pub(super) use counters::{patience, reading, settle};
 
+/// How many signals a spec, and so a status, may have.
+const MOST_STATES: usize = 10;
+
 /// Why the canary must be taken back.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Harm {
@@ -93,6 +96,11 @@ pub(super) fn assess(snapshot: &Snapshot, provider: &Provider, run: &mut Run) ->
             None => run.signals.push(state),
         }
         opinions.push((signal, opinion));
+    }
+    // Signals that were renamed in mid-run leave their states behind, and a status has room for as many as a spec.
+    let known = |name: &str| snapshot.rollout.spec.analysis.signals.iter().any(|signal| signal.name == name);
+    if run.signals.len() > MOST_STATES {
+        run.signals.retain(|state| known(&state.name));
     }
     let (mut word, mut harm, mut blind) = (VerdictWord::Safe, None, None);
     let (mut passed, mut awaited, mut asides) = (Vec::new(), Vec::new(), Vec::new());

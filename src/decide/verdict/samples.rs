@@ -4,9 +4,11 @@ use crate::api::{Signal, SignalState, VerdictWord};
 
 /// Remembers one sample; only as many as can still matter are kept.
 pub(super) fn close(state: &mut SignalState, signal: &Signal, breach: bool) {
-    state.samples.push(if breach { 'x' } else { 'o' });
-    let extra = state.samples.len().saturating_sub(usize::from(signal.window()));
-    state.samples.drain(..extra);
+    let window = usize::from(signal.window());
+    // Nobody but people with the right to write a status can have put other characters there; they count for nothing.
+    let mut samples: Vec<char> = state.samples.chars().filter(|sample| matches!(sample, 'x' | 'o')).collect();
+    samples.push(if breach { 'x' } else { 'o' });
+    state.samples = samples.iter().skip(samples.len().saturating_sub(window)).collect();
     state.closed = state.closed.saturating_add(1);
 }
 
