@@ -6,6 +6,7 @@
 use super::measure::{Ask, Measurement, Provider};
 use super::snapshot::Snapshot;
 use super::sources::{self, Counts, Place, Unsupported, What};
+use super::template::{Filling, fill};
 use super::time::{earlier, times};
 use super::verdict;
 use crate::api::{Duration, OwnCounters, Run, Signal, Source, Step, TrafficState, Watching};
@@ -55,44 +56,23 @@ pub(super) enum Stand {
 pub(super) fn render(snapshot: &Snapshot, promql: &str, stand: Stand) -> Result<String, String> {
     let spec = &snapshot.rollout.spec;
     let stable_set = snapshot.rollout.status.stable.as_ref().map_or("", |stable| stable.replica_set.as_str());
-    let stable_pods = || quoted(&format!("{}-[a-z0-9]+", regex(stable_set)));
-    let value = |name: &str| -> Option<String> {
+    let stable_pods = || Filling::Pattern(format!("{}-[a-z0-9]+", regex(stable_set)));
+    let text = |text: &str| Filling::Text(text.to_owned());
+    let value = |name: &str| -> Option<Filling> {
         Some(match (name, stand) {
-            ("namespace", _) => quoted(&snapshot.rollout.namespace),
-            ("workload", _) => quoted(&spec.target_ref.name),
+            ("namespace", _) => text(&snapshot.rollout.namespace),
+            ("workload", _) => text(&spec.target_ref.name),
             ("canaryPods", Stand::Canary) => {
-                quoted(&format!("{}-[a-z0-9]+-[a-z0-9]+", regex(&super::canary::name(snapshot))))
+                Filling::Pattern(format!("{}-[a-z0-9]+-[a-z0-9]+", regex(&super::canary::name(snapshot))))
             }
             ("canaryPods" | "stablePods", _) => stable_pods(),
-            ("canaryService", Stand::Canary) => quoted(&spec.traffic.canary_service_name()),
-            ("canaryService" | "stableService", _) => quoted(&spec.traffic.stable_service),
-            ("interval", _) => format!("{}ms", spec.analysis.interval.as_millis()),
+            ("canaryService", Stand::Canary) => text(&spec.traffic.canary_service_name()),
+            ("canaryService" | "stableService", _) => text(&spec.traffic.stable_service),
+            ("interval", _) => Filling::Text(format!("{}ms", spec.analysis.interval.as_millis())),
             _ => return None,
         })
     };
     fill(promql, &VARIABLES, value)
-}
-
-/// A text with its variables filled in, or the variable that is not known; `known` is what a person may use instead.
-pub(super) fn fill(text: &str, known: &[&str], value: impl Fn(&str) -> Option<String>) -> Result<String, String> {
-    let mut rendered = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((head, tail)) = rest.split_once("{{") {
-        let (name, tail) = tail.split_once("}}").ok_or_else(|| "a variable is not closed with }}".to_owned())?;
-        let name = name.trim();
-        let filled = value(name).ok_or_else(|| {
-            format!(
-                "variable {:?} is not known; known: {}",
-                name.chars().take(40).collect::<String>(),
-                known.join(", ")
-            )
-        })?;
-        rendered.push_str(head);
-        rendered.push_str(&filled);
-        rest = tail;
-    }
-    rendered.push_str(rest);
-    Ok(rendered)
 }
 
 /// How far back a counter is read before an attempt, bounded by what is kept of it.

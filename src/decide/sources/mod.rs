@@ -21,6 +21,8 @@ mod selector;
 mod traefik;
 
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 pub(super) mod tests;
 
 pub(super) use place::Place;

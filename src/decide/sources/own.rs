@@ -4,7 +4,7 @@
 //! versions is refused: everything would count twice.
 
 use super::super::measure::Ask;
-use super::super::queries::{fill, quoted};
+use super::super::template::{Filling, fill};
 use super::place::Place;
 use super::{Part, Role, Unsupported, What, invalid, selector};
 use crate::api::OwnCounters;
@@ -95,19 +95,20 @@ fn render(text: &str, place: &Place<'_>, role: Role) -> Result<Result<String, St
     let unknown = std::cell::Cell::new(false);
     let pods = |role| {
         unknown.set(unknown.get() || role == Role::Stable && place.stable_replica_set.is_empty());
-        quoted(&place.pods(role).regex())
+        Filling::Pattern(place.pods(role).regex())
     };
+    let named = |name: &str| Filling::Text(name.to_owned());
     let filled = fill(text.trim(), &VARIABLES, |name| {
         Some(match name {
             "pods" => pods(role),
-            "service" => quoted(place.service(role)),
-            "workload" => quoted(place.workload(role)),
-            "namespace" => quoted(place.namespace),
+            "service" => named(place.service(role)),
+            "workload" => named(place.workload(role)),
+            "namespace" => named(place.namespace),
             "canaryPods" => pods(Role::Canary),
             "stablePods" => pods(Role::Stable),
-            "canaryService" => quoted(place.service(Role::Canary)),
-            "stableService" => quoted(place.service(Role::Stable)),
-            "interval" => format!("{}ms", place.interval.as_millis()),
+            "canaryService" => named(place.service(Role::Canary)),
+            "stableService" => named(place.service(Role::Stable)),
+            "interval" => Filling::Text(format!("{}ms", place.interval.as_millis())),
             _ => return None,
         })
     });
