@@ -5,7 +5,7 @@
 //! next one is read.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, ErrorKind, Write};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read as _, Write};
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail, ensure};
@@ -17,6 +17,8 @@ use crate::judge::{Capital, Evidence, Forecast, InvalidPolicy, Judge, Policy, Po
 
 /// The fields of a line, which is also the header that a file may begin with.
 const FIELDS: [&str; 4] = ["x_c", "n_c", "x_s", "n_s"];
+/// The longest line in bytes; comments may be long, and what has no end must not fill the memory.
+const LONGEST_LINE: u64 = 65_536;
 /// The largest count: far above any service, and every whole number up to it is exact in a float.
 const MOST: u64 = 1_000_000_000_000_000;
 
@@ -204,9 +206,14 @@ impl Replay {
         let mut text = String::new();
         for number in 1_u64.. {
             text.clear();
-            if input.read_line(&mut text).with_context(|| format!("line {number} cannot be read"))? == 0 {
+            let mut limited = input.by_ref().take(LONGEST_LINE);
+            if limited.read_line(&mut text).with_context(|| format!("line {number} cannot be read"))? == 0 {
                 break;
             }
+            ensure!(
+                limited.limit() > 0 || text.ends_with('\n'),
+                "line {number}: it is longer than {LONGEST_LINE} bytes"
+            );
             let line = text.trim_start_matches('\u{feff}').trim();
             if line.is_empty() || line.starts_with('#') {
                 continue;

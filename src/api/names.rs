@@ -32,15 +32,33 @@ pub const ABANDON_ANNOTATION: &str = "sluice.dev/abandon";
 const POD_TEMPLATE_HASH: &str = "pod-template-hash";
 
 /// The longest name that may also be a label value or a Service name (RFC 1123 label).
-const LONGEST: usize = 63;
+pub const LONGEST: usize = 63;
+
+/// Whether an object can be called so (RFC 1123 subdomain). What cannot is asked for nowhere: in the path of a request it
+/// could mean another object.
+pub fn is_name(text: &str) -> bool {
+    let ends = |end: Option<u8>| end.is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+    let inside = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.');
+    text.len() <= 253 && ends(text.bytes().next()) && ends(text.bytes().last()) && text.bytes().all(inside)
+}
 
 /// `base` + `suffix`, shortened with a digest when it would exceed 63 characters.
 pub fn with_suffix(base: &str, suffix: &str) -> String {
+    if base.is_empty() {
+        // The value of a label may be empty, and does not begin with a dash.
+        return suffix.trim_start_matches(['-', '.']).to_owned();
+    }
     let room = LONGEST.saturating_sub(suffix.len());
     if base.len() <= room {
         return format!("{base}{suffix}");
     }
-    let kept: String = base.chars().take(room.saturating_sub(9)).collect();
+    let mut room_left = room.saturating_sub(9);
+    let fits = |c: &char| {
+        let fits = c.len_utf8() <= room_left;
+        room_left = room_left.saturating_sub(c.len_utf8());
+        fits
+    };
+    let kept: String = base.chars().take_while(fits).collect();
     format!("{}-{}{suffix}", kept.trim_end_matches(['-', '.']), short(&hex(base.as_bytes())))
 }
 

@@ -11,6 +11,11 @@ use super::signals::Signal;
 use super::status::RolloutStatus;
 use super::units::{Duration, Number, Percent};
 
+/// What every object may be called: a name that is none would be a path of its own in a request.
+const NAME: &str = "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$";
+/// What a Service may be called.
+const SERVICE_NAME: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
+
 /// Governs the releases of one workload: every new pod template is held back, tried on a share of live traffic,
 /// judged, and promoted or taken back.
 #[derive(CustomResource, KubeSchema, Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -215,7 +220,7 @@ pub struct TargetRef {
     #[serde(default)]
     pub kind: TargetKind,
     /// Name of the workload.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = NAME))]
     pub name: String,
 }
 
@@ -238,11 +243,11 @@ pub struct Owner {
 #[x_kube(validation = Rule::new("self.stableService == oldSelf.stableService && has(self.canaryService) == has(oldSelf.canaryService) && (!has(self.canaryService) || self.canaryService == oldSelf.canaryService)").message("traffic: stableService and canaryService cannot be changed, a route may carry their weights; delete this Rollout and create another one"))]
 pub struct Traffic {
     /// The Service through which the routes reach the workload today. It stays the stable version's. Cannot be changed.
-    #[schemars(length(min = 1, max = 63))]
+    #[schemars(length(min = 1, max = 63), regex(pattern = SERVICE_NAME))]
     pub stable_service: String,
     /// Name of the Service that Sluice makes for the canary. Default: the stable Service's name + `-canary`. Cannot be changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 63))]
+    #[schemars(length(min = 1, max = 63), regex(pattern = SERVICE_NAME))]
     pub canary_service: Option<String>,
     /// The routes whose weights are set. Each must have one rule with the stable Service among its backends; where several rules have it, `rule` names the one that is governed.
     #[schemars(length(min = 1, max = 4))]
@@ -291,11 +296,11 @@ pub struct RouteRef {
     #[serde(default)]
     pub kind: RouteKind,
     /// Name of the route.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = NAME))]
     pub name: String,
     /// Name of the rule that is governed (`spec.rules[].name` of the route); it must have the stable Service among its backends. Without it exactly one rule of the route may have it. Takes effect with the next attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = NAME))]
     pub rule: Option<String>,
 }
 
@@ -386,7 +391,7 @@ const fn default_no_data_timeout() -> Duration {
 #[serde(rename_all = "camelCase")]
 pub struct ProviderRef {
     /// Name of the cluster-scoped MetricsProvider, made by the platform team.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = NAME))]
     pub name: String,
 }
 

@@ -23,6 +23,8 @@ pub struct InvalidUnit {
 pub struct Duration(std::time::Duration);
 
 const DURATION_PATTERN: &str = "^([0-9]{1,5}(h|m|s|ms)){1,4}$";
+/// 99999h, some eleven years: what a part has room for. More is written, and read, as this.
+const LONGEST_MILLIS: u64 = 99_999 * 3_600_000;
 const DURATION_EXPECTED: &str = "a duration such as 10m, 1h30m, 15s or 500ms (GEP-2257)";
 
 impl Duration {
@@ -82,13 +84,13 @@ impl FromStr for Duration {
             parts = i32::saturating_add(parts, 1);
             rest = tail;
         }
-        if parts == 0 { Err(invalid()) } else { Ok(Self::from_millis(total)) }
+        if parts == 0 { Err(invalid()) } else { Ok(Self::from_millis(total.min(LONGEST_MILLIS))) }
     }
 }
 
 impl fmt::Display for Duration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let total = self.0.as_millis();
+        let total = self.0.as_millis().min(u128::from(LONGEST_MILLIS));
         if total == 0 {
             return f.write_str("0s");
         }
@@ -134,7 +136,8 @@ impl FromStr for Percent {
         let number = text.strip_suffix('%').ok_or_else(invalid)?;
         let (whole, fraction) = number.split_once('.').map_or((number, None), |(w, f)| (w, Some(f)));
         let digits = |s: &str, most: usize| !s.is_empty() && s.len() <= most && s.bytes().all(|b| b.is_ascii_digit());
-        if !digits(whole, 3) || fraction.is_some_and(|f| !digits(f, 4)) {
+        // As the schema has it: two digits, or 100.
+        if !digits(whole, if whole == "100" { 3 } else { 2 }) || fraction.is_some_and(|f| !digits(f, 4)) {
             return Err(invalid());
         }
         let whole: u32 = whole.parse().map_err(|_| invalid())?;
@@ -178,9 +181,17 @@ impl FromStr for Number {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let invalid = || InvalidUnit { text: text.chars().take(40).collect(), expected: NUMBER_EXPECTED };
-        // `f64` also reads "inf", "nan" and "1."; the schema does not, so neither do we.
-        let plain = text.starts_with(|c: char| c.is_ascii_digit() || c == '-') && text.len() <= 48;
-        if !plain || !text.ends_with(|c: char| c.is_ascii_digit()) {
+        // `f64` also reads "inf", "1." and "1e999"; the schema does not, so neither do we.
+        let digits = |s: &str, most: usize| (1..=most).contains(&s.len()) && s.bytes().all(|b| b.is_ascii_digit());
+        let plain = text.strip_prefix('-').unwrap_or(text);
+        let (mantissa, exponent) = plain.split_once(['e', 'E']).map_or((plain, None), |(m, e)| (m, Some(e)));
+        let (whole, fraction) = mantissa.split_once('.').map_or((mantissa, None), |(w, f)| (w, Some(f)));
+        let exponent = exponent.map(|e| e.strip_prefix(['-', '+']).unwrap_or(e));
+        if !digits(whole, 18)
+            || fraction.is_some_and(|f| !digits(f, 18))
+            || exponent.is_some_and(|e| !digits(e, 2))
+            || text.len() > 48
+        {
             return Err(invalid());
         }
         let value: f64 = text.parse().map_err(|_| invalid())?;

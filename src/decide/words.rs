@@ -35,6 +35,13 @@ pub(super) fn odds(capital: f64) -> String {
     }
 }
 
+/// A text that somebody wrote, in quotes, and not more of it than a message has room for.
+pub(super) fn quote(text: &str) -> String {
+    const MOST: usize = 64;
+    let head: String = text.chars().take(MOST).collect();
+    if head.len() == text.len() { format!("{text:?}") } else { format!("{head:?}… ({} bytes)", text.len()) }
+}
+
 /// Counts are far below 2^53, where every whole number is exact.
 #[allow(clippy::cast_precision_loss)]
 pub(super) fn as_f64(count: u64) -> f64 {

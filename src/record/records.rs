@@ -55,9 +55,42 @@ fn labels(rollout: &Rollout, owner: Option<&Owner>) -> BTreeMap<String, String> 
         (names::ROLLOUT_NAME_LABEL.to_owned(), names::with_suffix(&rollout.name_any(), "")),
     ]
     .into();
-    let valid = |team: &str| team.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+    // What is no label value would make the API server refuse the whole record.
+    let ends = |team: &str| !team.starts_with(['-', '_', '.']) && !team.ends_with(['-', '_', '.']);
+    let valid = |team: &str| {
+        team.len() <= 63 && ends(team) && team.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+    };
     if let Some(owner) = owner.filter(|owner| valid(&owner.team)) {
         labels.insert("sluice.dev/team".to_owned(), owner.team.clone());
     }
     labels
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_team_that_is_no_label_is_left_out() {
+        let rollout: Rollout = serde_json::from_value(json!({"metadata": {"name": "shop"}, "spec": {
+            "targetRef": {"name": "shop"}, "traffic": {"stableService": "shop", "routes": [{"name": "shop"}]},
+            "analysis": {"providerRef": {"name": "p"}, "signals": [{"name": "e", "errorRatio": {}}]}}}))
+        .unwrap();
+        let long = "a".repeat(64);
+        for (team, kept) in [
+            ("checkout", true),
+            ("Team_1.a", true),
+            ("-", false),
+            ("-team", false),
+            ("team.", false),
+            ("a b", false),
+            ("é", false),
+            (long.as_str(), false),
+        ] {
+            let owner = Owner { team: team.to_owned(), contact: None };
+            assert_eq!(labels(&rollout, Some(&owner)).contains_key("sluice.dev/team"), kept, "{team}");
+        }
+    }
 }

@@ -10,6 +10,7 @@ use jiff::civil::{Date, DateTime, Time, Weekday};
 use jiff::tz::{AmbiguousOffset, TimeZone, TimeZoneDatabase};
 use jiff::{SignedDuration, Timestamp, ToSpan};
 
+use super::words::quote;
 use crate::api::{Day, Schedule};
 
 /// How far ahead the next opening is looked for.
@@ -92,8 +93,8 @@ impl<'a> Calendar<'a> {
     fn of(schedule: &'a Schedule) -> Result<Self, String> {
         let zone = TimeZoneDatabase::bundled().get(&schedule.time_zone).map_err(|_| {
             format!(
-                "spec.schedule.timeZone: {:?} is no time zone of the IANA database, such as Europe/Zurich",
-                schedule.time_zone
+                "spec.schedule.timeZone: {} is no time zone of the IANA database, such as Europe/Zurich",
+                quote(&schedule.time_zone)
             )
         })?;
         let mut windows = Vec::new();
@@ -106,7 +107,7 @@ impl<'a> Calendar<'a> {
             days.sort_unstable();
             days.dedup();
             let read = |name: &str, text: &str| {
-                time(text).ok_or_else(|| format!("{}: {text:?} is not a time such as 09:00", field(name)))
+                time(text).ok_or_else(|| format!("{}: {} is not a time such as 09:00", field(name), quote(text)))
             };
             windows.push(Window { days, from: read("from", &window.from)?, to: read("to", &window.to)? });
         }
@@ -116,7 +117,7 @@ impl<'a> Calendar<'a> {
             let read = |name: &str, text: &str| {
                 let read = datetime(text).and_then(|local| Some((local, moment(&zone, local)?)));
                 read.ok_or_else(|| {
-                    format!("{}: {text:?} is not a date such as 2026-12-20 or 2026-12-20T18:00", field(name))
+                    format!("{}: {} is not a date such as 2026-12-20 or 2026-12-20T18:00", field(name), quote(text))
                 })
             };
             let (from, until) = (read("from", &freeze.from)?, read("until", &freeze.until)?);
@@ -274,5 +275,7 @@ fn shaped(text: &str, shape: &str) -> bool {
             .all(|(has, wants)| if wants == b'0' { has.is_ascii_digit() } else { has == wants })
 }
 
+#[cfg(test)]
+mod hostile;
 #[cfg(test)]
 mod tests;
