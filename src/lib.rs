@@ -36,3 +36,8 @@ pub mod record;
 pub mod server;
 pub mod telemetry;
 pub mod watch;
+
+/// What the tests of hostile input share: those beside private code, and `tests/it/hostile`.
+#[cfg(test)]
+#[path = "../tests/it/hostile/nasty.rs"]
+mod nasty;

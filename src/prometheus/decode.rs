@@ -237,4 +237,6 @@ fn timestamp(seconds: f64) -> Option<Timestamp> {
 }
 
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod tests;

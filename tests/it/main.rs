@@ -15,6 +15,7 @@ mod crds;
 mod deploy;
 mod examples;
 mod governing;
+mod hostile;
 mod judge_command;
 mod lease;
 mod neighbours;

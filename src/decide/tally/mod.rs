@@ -228,4 +228,6 @@ pub(super) fn delta(previous: f64, value: f64) -> i64 {
 }
 
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod tests;

@@ -317,4 +317,6 @@ pub(super) fn present_share(route: &RouteFacts, backup: &RouteBackup, stable: &s
 }
 
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod tests;
