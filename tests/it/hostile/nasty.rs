@@ -100,7 +100,7 @@ pub(crate) fn changes(most: usize) -> impl Strategy<Value = Vec<Change>> + Clone
 pub(crate) fn changed(mut value: Value, changes: Vec<Change>) -> Value {
     for change in changes {
         let places = places(&value);
-        let at = |place: usize| places[place % places.len()].clone();
+        let at = |place: usize| places[place.checked_rem(places.len()).unwrap_or(0)].clone();
         match change {
             Change::Put(place, put) => {
                 if let Some(found) = value.pointer_mut(&at(place)) {
