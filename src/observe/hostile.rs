@@ -9,7 +9,7 @@ use crate::watch::routes::{Http, RouteView};
 use crate::watch::views::{DeploymentView, EndpointSliceView, PodView, ReplicaSetView, ScalerView, ServiceView};
 
 fn read<T: serde::de::DeserializeOwned>(object: &Value) -> Option<T> {
-    serde_json::from_str(&object.to_string()).ok()
+    serde_json::from_value(object.clone()).ok()
 }
 
 /// One object with the fields of every kind.
