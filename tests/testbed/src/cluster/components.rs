@@ -79,6 +79,8 @@ fn control_plane(layout: &Layout, parts: &Parts) -> Vec<Component> {
             "apiserver",
             "--bind-address=0.0.0.0",
             "--secure-port=443",
+            // A proxy may take the address by which Pods know the API server.
+            "--permit-port-sharing=true",
             "--advertise-address=10.250.0.1",
             "--service-account-issuer=https://kubernetes.default.svc",
             "--authorization-mode=Node,RBAC",

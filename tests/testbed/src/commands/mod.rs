@@ -2,6 +2,7 @@
 
 mod image;
 mod look;
+mod proxy;
 mod traffic;
 
 use std::ffi::OsString;
@@ -99,6 +100,8 @@ enum Command {
     Image(image::ImageArguments),
     /// Send requests at a fixed rate and count what comes back.
     Load(traffic::LoadArguments),
+    /// Do harm between Pods and the API server until told to stop; only connections made from now on are harmed.
+    Proxy(proxy::ProxyArguments),
     #[command(hide = true)]
     Supervise {
         #[command(flatten)]
@@ -149,6 +152,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
         Command::Rules { which, files } => rules(&which.open()?, &files)?,
         Command::Image(arguments) => image::run(&arguments)?,
         Command::Load(arguments) => return traffic::run(&arguments),
+        Command::Proxy(arguments) => return proxy::run(&arguments),
         Command::Supervise { which, isolated } => {
             let layout = which.layout()?;
             if isolated {

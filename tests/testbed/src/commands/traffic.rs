@@ -35,7 +35,7 @@ pub(crate) struct LoadArguments {
     progress: bool,
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     testbed::duration::parse(text).ok_or_else(|| "give a time such as 250ms, 60s or 2m".to_owned())
 }
 
