@@ -16,6 +16,7 @@ mod advance;
 mod attempts;
 mod autoscaler;
 mod blind;
+mod chaos;
 mod comparing;
 mod failing;
 mod fights;

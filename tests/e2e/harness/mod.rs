@@ -15,6 +15,7 @@ pub mod look;
 pub mod operator;
 pub mod person;
 pub mod prometheus;
+pub mod proxy;
 pub mod record;
 pub mod second;
 pub mod world;

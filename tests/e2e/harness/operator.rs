@@ -128,6 +128,21 @@ pub async fn remove(client: &Client, pod: &str) {
     let _ = api(client).delete(pod, &DeleteParams::default().grace_period(0)).await;
 }
 
+/// Starts every replica anew, and waits until all are ready.
+pub async fn renew(client: &Client) {
+    let before: Vec<String> = pods(client).await.iter().filter_map(ResourceExt::uid).collect();
+    for pod in pods(client).await {
+        terminate(client, &pod.name_any()).await;
+    }
+    until(client, "every replica of the operator has ended", 60, |pods| {
+        let old = pods.iter().filter_map(ResourceExt::uid).any(|uid| before.contains(&uid));
+        (!old).then_some(())
+    })
+    .await;
+    complete(client).await;
+    leader(client).await;
+}
+
 /// Deletes the leader's Pod without grace.
 pub async fn delete_pod(client: &Client) {
     remove(client, &leader(client).await.pod).await;
