@@ -8,6 +8,7 @@ mod group;
 #[cfg(test)]
 mod hostile;
 mod neighbours;
+mod patience;
 mod secrets;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,6 +33,7 @@ use crate::watch::guard::Guarded;
 use crate::watch::policies::{Shipped, look_over};
 use crate::watch::triggers::Concerns as _;
 use crate::watch::views::{DeploymentView, PodView, ServiceView};
+use patience::within;
 
 /// Pods of stable that are compared with the canary's.
 const MOST_PODS: u32 = 500;
@@ -289,13 +291,8 @@ impl Reader<'_> {
             return Ok(None);
         }
         let what = format!("{} {name}", K::kind(&()));
-        let api = Api::<Guarded<K>>::namespaced(self.client.clone(), self.namespace);
-        match within(what.clone(), api.get_opt(name)).await? {
-            Some(Guarded(read)) => {
-                read.map(Some).map_err(|unreadable| Error::Unreadable { what, error: unreadable.error })
-            }
-            None => Ok(None),
-        }
+        let api = Api::<K>::namespaced(self.client.clone(), self.namespace);
+        within(what, || api.get_opt(name)).await
     }
 
     /// A route of either kind.
@@ -316,10 +313,9 @@ impl Reader<'_> {
     async fn pods(&self, labels: &BTreeMap<String, String>) -> Result<Vec<PodFacts>, Error> {
         let selector: Vec<String> = labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
         let params = ListParams::default().labels(&selector.join(",")).limit(MOST_PODS);
-        let api: Api<Guarded<PodView>> = Api::namespaced(self.client.clone(), self.namespace);
-        let pods = within("pods".to_owned(), api.list(&params)).await?;
-        let pods = pods.items.iter().filter_map(|pod| pod.0.as_ref().ok());
-        let here = pods.filter(|pod| pod.meta().deletion_timestamp.is_none());
+        let api: Api<PodView> = Api::namespaced(self.client.clone(), self.namespace);
+        let pods = within("pods".to_owned(), || api.list(&params)).await?;
+        let here = pods.items.iter().filter(|pod| pod.meta().deletion_timestamp.is_none());
         Ok(here.map(facts::pod).collect())
     }
 
@@ -330,15 +326,7 @@ impl Reader<'_> {
         }
         let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("apps", "v1", kind));
         let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), self.namespace, &resource);
-        let object = within(format!("{kind} {name}"), api.get_opt(name)).await?;
+        let object = within(format!("{kind} {name}"), || api.get_opt(name)).await?;
         Ok(object.and_then(|object| object.data.pointer("/spec/template").cloned()))
-    }
-}
-
-async fn within<T>(what: String, call: impl Future<Output = Result<T, kube::Error>>) -> Result<T, Error> {
-    match tokio::time::timeout(crate::act::CALL_TIMEOUT, call).await {
-        Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(source)) => Err(Error::Read { what, source: Box::new(source) }),
-        Err(_) => Err(Error::Timeout { what }),
     }
 }

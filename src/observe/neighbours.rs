@@ -5,7 +5,8 @@ use kube::api::ListParams;
 use kube::{Api, Resource, ResourceExt};
 
 use super::facts::{belongs, ours};
-use super::{Error, Reader, within};
+use super::patience::within;
+use super::{Error, Reader};
 use crate::api::names;
 use crate::decide::neighbours::{BudgetFacts, Neighbours, PolicyFacts, SelectingService, may_reach};
 use crate::decide::selectors::Selector;
@@ -31,8 +32,9 @@ pub(super) async fn around(
         cached.iter().filter(|one| here(&|| one.namespace())).map(|one| policy(one, rollout_uid)).collect();
     if reader.live {
         let made_for = format!("{}={}", names::ROLLOUT_NAME_LABEL, names::with_suffix(rollout, ""));
-        let api: Api<Guarded<NetworkPolicyView>> = Api::namespaced(reader.client.clone(), namespace);
-        let made = within("NetworkPolicies".to_owned(), api.list(&ListParams::default().labels(&made_for))).await?;
+        let api: Api<NetworkPolicyView> = Api::namespaced(reader.client.clone(), namespace);
+        let params = ListParams::default().labels(&made_for);
+        let made = within("NetworkPolicies".to_owned(), || api.list(&params)).await?;
         policies.retain(|policy| !policy.ours);
         let made = made.items.iter().filter_map(|one| one.0.as_ref().ok());
         policies.extend(made.map(|one| policy(one, rollout_uid)).filter(|policy| policy.ours));

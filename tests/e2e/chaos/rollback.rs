@@ -1,27 +1,27 @@
-//! Scenario 23: a bad version is taken back in time while the API server answers badly, slowly or not at all, while
-//! Prometheus is away, and while the queries of another Rollout hang.
+//! Scenario 23: a bad version is taken back in time while the API server answers badly, slowly or not at all.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
-use kube::Api;
-use kube::api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind};
-use serde_json::json;
 use testbed::proxy::{Effect, Fault, Filter, Proxy, When, Which};
 
 use crate::harness::app::{App, COARSE, Plan, errors};
 use crate::harness::gateway::Client;
-use crate::harness::look::{self, condition, share, text, time};
-use crate::harness::prometheus::Outage;
-use crate::harness::proxy::{answer, between, fault, first};
+use crate::harness::look::{self, share, text, time};
+use crate::harness::proxy::{answer, between, fault};
 use crate::harness::record::Kind;
 use crate::harness::world::World;
-use crate::harness::{alone, asking, audit};
+use crate::harness::{alone, audit};
 
 /// The goal: weight 0 within so many seconds of the breaching sample, and what the fault itself costs on top.
-const BOUND: f64 = 15.0;
+pub const BOUND: f64 = 15.0;
 /// How long the operator waits for an answer.
-const CALL: f64 = 10.0;
+pub const CALL: f64 = 10.0;
+
+/// Writes of the weight.
+pub fn of_the_route() -> Filter {
+    Filter::of(Which::Writes).about("/httproutes/shop")
+}
 
 /// Something that is wrong while a version is bad.
 struct Trouble {
@@ -32,35 +32,23 @@ struct Trouble {
 }
 
 fn troubles() -> Vec<Trouble> {
-    let half = When::Chance(0.5);
-    let any = |when, effect| fault(Which::Any, when, effect);
-    let writes = |when, effect| fault(Which::Writes, when, effect);
+    // Whatever the dice say, the first request is struck.
+    let half = |which, effect| vec![fault(which, When::Next(1), effect), fault(which, When::Chance(0.5), effect)];
     let slow = Effect::Delay { least: Duration::from_secs(2), jitter: Duration::ZERO };
-    let route =
-        |effect| Fault { filter: Filter::of(Which::Writes).about("/httproutes/shop"), when: When::Next(1), effect };
-    let cut = Effect::CutStream { mean: Duration::from_secs(4) };
+    let route = |effect| vec![Fault { filter: of_the_route(), when: When::Next(1), effect }];
+    let cut = fault(Which::Watches, When::Always, Effect::CutStream { mean: Duration::from_secs(4) });
+    let cuts = [vec![cut], half(Which::Reads, Effect::CutAnswer), half(Which::Writes, Effect::CutAnswer)].concat();
+    let of = |name, faults, costs| Trouble { name, faults, costs };
     vec![
-        Trouble { name: "none", faults: vec![], costs: 0.0 },
-        Trouble { name: "every other answer is 429", faults: vec![any(half, answer(429))], costs: 0.0 },
-        Trouble { name: "every other answer is 500", faults: vec![any(half, answer(500))], costs: 0.0 },
+        of("none", vec![], 0.0),
+        of("every other answer is 429", half(Which::Any, answer(429)), 0.0),
+        of("every other answer is 500", half(Which::Any, answer(500)), 0.0),
         // The intent, and the route.
-        Trouble { name: "each request takes 2s more", faults: vec![any(When::Always, slow)], costs: 4.0 },
-        Trouble {
-            name: "the answers to half of the writes are lost",
-            faults: vec![writes(half, Effect::LoseAnswer)],
-            costs: 0.0,
-        },
-        Trouble {
-            name: "half of the answers are cut, watches after 4s",
-            faults: vec![
-                fault(Which::Watches, When::Always, cut),
-                fault(Which::Reads, half, Effect::CutAnswer),
-                writes(half, Effect::CutAnswer),
-            ],
-            costs: 0.0,
-        },
-        Trouble { name: "the write of weight 0 hangs", faults: vec![route(Effect::Hang)], costs: CALL },
-        Trouble { name: "weight 0 is written, the answer hangs", faults: vec![route(Effect::KeepAnswer)], costs: 0.0 },
+        of("each request takes 2s more", vec![fault(Which::Any, When::Always, slow)], 4.0),
+        of("the answers to half of the writes are lost", half(Which::Writes, Effect::LoseAnswer), 0.0),
+        of("half of the answers are cut, and all watches", cuts, 0.0),
+        of("the write of weight 0 hangs", route(Effect::Hang), CALL),
+        of("weight 0 is written, the answer hangs", route(Effect::KeepAnswer), 0.0),
     ]
 }
 
@@ -80,8 +68,12 @@ async fn taken_back(world: &World, proxy: &Proxy, app: &App, trouble: Trouble) -
     let began = Timestamp::now();
     world.apply(&[app.deployment()]).await;
     let exposed = at_share(world, "the canary has weight", |percent| percent > 0.0).await;
+    let cuts = trouble.faults.iter().any(|one| matches!(one.effect, Effect::CutStream { .. }));
     for one in trouble.faults {
         let _ = proxy.add(one);
+    }
+    if cuts {
+        proxy.cut_watches();
     }
     let zero = at_share(world, "the canary has no weight", |percent| percent == 0.0).await;
     proxy.clear();
@@ -98,7 +90,7 @@ async fn taken_back(world: &World, proxy: &Proxy, app: &App, trouble: Trouble) -
 }
 
 /// Waits until the route gives the canary such a share, and returns when that was seen.
-async fn at_share(world: &World, what: &str, wanted: impl Fn(f64) -> bool) -> Timestamp {
+pub async fn at_share(world: &World, what: &str, wanted: impl Fn(f64) -> bool) -> Timestamp {
     world
         .until(what, 60, |now| {
             let route = now.get(Kind::HttpRoute, "shop")?;
@@ -107,7 +99,7 @@ async fn at_share(world: &World, what: &str, wanted: impl Fn(f64) -> bool) -> Ti
         .await
 }
 
-fn plan() -> Plan {
+pub fn plan() -> Plan {
     let signals = errors("2%", 20, 2);
     Plan { waves: vec![(50, "30s")], evidence: COARSE, signals, drain: "2s", ..Plan::default() }
 }
@@ -125,8 +117,14 @@ fn judge(all: &[Taken]) {
     }
 }
 
+/// How often each trouble is tried.
+fn times() -> usize {
+    std::env::var("SLUICE_ROLLBACKS").ok().and_then(|times| times.parse().ok()).unwrap_or(1).clamp(1, 20)
+}
+
 #[test]
 fn scenario_23_a_bad_version_is_taken_back_whatever_the_api_server_answers() {
+    let times = times();
     alone("harmed", |world| {
         Box::pin(async move {
             let app = world.app("shop").replicas(1);
@@ -136,7 +134,8 @@ fn scenario_23_a_bad_version_is_taken_back_whatever_the_api_server_answers() {
             let pods = world.record.look(|now| look::stable_pods(now, "shop"));
             let mut taken = Vec::new();
             between(world, async |proxy| {
-                for (number, trouble) in troubles().into_iter().enumerate() {
+                let all = (0..times).flat_map(|_| troubles());
+                for (number, trouble) in all.enumerate() {
                     let bad = app.version(&format!("bad-{number}")).env("ERROR_RATE", "10%");
                     taken.push(taken_back(world, proxy, &bad, trouble).await);
                 }

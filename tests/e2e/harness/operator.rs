@@ -1,5 +1,6 @@
 //! The operator's Pods: their log, which of them decides, and the ways to take that one away.
 
+use std::net::IpAddr;
 use std::path::Path;
 use std::pin::pin;
 use std::time::{Duration, Instant};
@@ -8,7 +9,7 @@ use futures::StreamExt;
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{DeleteParams, ListParams, LogParams};
+use kube::api::{DeleteParams, ListParams, LogParams, Patch, PatchParams};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, ResourceExt};
 
@@ -151,6 +152,23 @@ pub async fn delete_pod(client: &Client) {
 /// `kill -9` to the leader's process: its container is started again in the same Pod.
 pub async fn kill_process(client: &Client) {
     signal("-9", &processes_of(client, &leader(client).await.pod).await);
+}
+
+/// `kill -9` to the process of the Pod with this address, and a new Pod in its place: the kubelet starts a container that
+/// was killed often later each time. Then the Lease is taken from the dead, as if its term were over: how long that takes
+/// is the business of other scenarios.
+pub async fn kill_at(client: &Client, address: IpAddr) {
+    let pods = pods(client).await;
+    let at = |pod: &&Pod| {
+        let ip = pod.status.as_ref().and_then(|status| status.pod_ip.clone());
+        ip.and_then(|ip| ip.parse().ok()) == Some(address)
+    };
+    let pod = pods.iter().find(at).map(ResourceExt::name_any).expect("the Pod that sent a request");
+    signal("-9", &processes_of(client, &pod).await);
+    remove(client, &pod).await;
+    let leases: Api<Lease> = Api::namespaced(client.clone(), NAMESPACE);
+    let free = Patch::Merge(serde_json::json!({"spec": {"holderIdentity": ""}}));
+    leases.patch(LEASE, &PatchParams::default(), &free).await.expect("the Lease");
 }
 
 /// A process that was stopped; it goes on when this is dropped.

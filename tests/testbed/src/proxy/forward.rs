@@ -21,6 +21,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 
 use super::Shared;
@@ -31,7 +32,7 @@ const LARGEST_REQUEST: usize = 8 << 20;
 /// The largest answer that is no stream.
 const LARGEST_ANSWER: usize = 64 << 20;
 /// How long a watch that is to be cut waits for a line to be cut in.
-const LINE: Duration = Duration::from_secs(5);
+const LINE: Duration = Duration::from_secs(1);
 /// Time for what was written to be sent before a connection is closed.
 const FLUSH: Duration = Duration::from_millis(50);
 
@@ -235,7 +236,7 @@ async fn cut(out: &mpsc::Sender<Result<Bytes, Closed>>) {
     let _ = out.send(Err(Closed("cut in mid-answer"))).await;
 }
 
-/// A watch, which may be cut after a time.
+/// A watch, which may be cut after a time, and is when all are.
 fn streamed(
     shared: Arc<Shared>,
     from: IpAddr,
@@ -244,21 +245,30 @@ fn streamed(
 ) -> Answer<Pieces> {
     let head = head(&answer);
     with(head, None, move |out| async move {
-        let began = tokio::time::Instant::now();
-        let due = |now: tokio::time::Instant| after.is_some_and(|after| now.duration_since(began) >= after);
-        let overdue = async {
+        let mut cuts = shared.cuts.subscribe();
+        let due = async {
             match after {
-                Some(after) => tokio::time::sleep(after.saturating_add(LINE)).await,
-                None => pending().await,
+                Some(after) => tokio::select! {
+                    () = tokio::time::sleep(after) => {}
+                    _ = cuts.changed() => {}
+                },
+                None => drop(cuts.changed().await),
             }
         };
-        tokio::pin!(overdue);
+        tokio::pin!(due);
+        let mut end: Option<Instant> = None;
         loop {
+            let overdue = async {
+                match end {
+                    Some(end) => tokio::time::sleep_until(end).await,
+                    None => pending().await,
+                }
+            };
             tokio::select! {
                 piece = answer.chunk() => match piece {
                     Ok(Some(piece)) => {
                         shared.light(from).await;
-                        if due(tokio::time::Instant::now()) {
+                        if end.is_some() {
                             let _ = out.send(Ok(piece.slice(..piece.len() / 2))).await;
                             return cut(&out).await;
                         }
@@ -270,7 +280,8 @@ fn streamed(
                     Err(_) => return cut(&out).await,
                 },
                 () = out.closed() => return,
-                () = &mut overdue => return cut(&out).await,
+                () = &mut due, if end.is_none() => end = Some(Instant::now() + LINE),
+                () = overdue => return cut(&out).await,
             }
         }
     })

@@ -53,6 +53,8 @@ struct Shared {
     account: Mutex<Account>,
     /// Who is cut off: nothing passes in either direction until they are let in again.
     dark: watch::Sender<BTreeSet<IpAddr>>,
+    /// How often all watches were cut.
+    cuts: watch::Sender<u64>,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -154,6 +156,7 @@ impl Proxy {
             faults: Mutex::new(Faults::new(seed)),
             account: Mutex::default(),
             dark: watch::Sender::default(),
+            cuts: watch::Sender::default(),
         });
         let task = tokio::spawn(forward::serve(listener, tls, Arc::clone(&shared))).abort_handle();
         Ok(Self { shared, address, task })
@@ -174,6 +177,11 @@ impl Proxy {
     /// Ends every fault. Answers that hang go on hanging until their client gives up.
     pub fn clear(&self) {
         locked(&self.shared.faults).clear();
+    }
+
+    /// Cuts every watch that there is, in the middle of a line where one comes within a second.
+    pub fn cut_watches(&self) {
+        self.shared.cuts.send_modify(|cuts| *cuts = cuts.wrapping_add(1));
     }
 
     /// Cuts somebody off: nothing passes any more, in either direction. What they send meanwhile arrives when they are

@@ -135,6 +135,17 @@ async fn a_watch_is_cut_in_the_middle_of_a_line() {
 }
 
 #[tokio::test]
+async fn watches_that_there_are_can_be_cut() {
+    let between = Between::new().await;
+    let cutting = async {
+        tokio::time::sleep(Duration::from_millis(75)).await;
+        between.proxy.cut_watches();
+    };
+    let ((seen, well), ()) = tokio::join!(between.watch(), cutting);
+    assert!(!well && seen.lines().count() == 2 && !seen.ends_with('\n'), "the second line is cut: {seen:?}");
+}
+
+#[tokio::test]
 async fn what_was_sent_while_cut_off_arrives_later_though_nobody_waits() {
     let between = Between::new().await;
     let local = IpAddr::from([127, 0, 0, 1]);
