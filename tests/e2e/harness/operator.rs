@@ -156,19 +156,20 @@ pub async fn kill_process(client: &Client) {
 
 /// `kill -9` to the process of the Pod with this address, and a new Pod in its place: the kubelet starts a container that
 /// was killed often later each time. Then the Lease is taken from the dead, as if its term were over: how long that takes
-/// is the business of other scenarios.
-pub async fn kill_at(client: &Client, address: IpAddr) {
+/// is the business of other scenarios. False if there is no such Pod any more.
+pub async fn kill_at(client: &Client, address: IpAddr) -> bool {
     let pods = pods(client).await;
     let at = |pod: &&Pod| {
         let ip = pod.status.as_ref().and_then(|status| status.pod_ip.clone());
         ip.and_then(|ip| ip.parse().ok()) == Some(address)
     };
-    let pod = pods.iter().find(at).map(ResourceExt::name_any).expect("the Pod that sent a request");
+    let Some(pod) = pods.iter().find(at).map(ResourceExt::name_any) else { return false };
     signal("-9", &processes_of(client, &pod).await);
     remove(client, &pod).await;
     let leases: Api<Lease> = Api::namespaced(client.clone(), NAMESPACE);
     let free = Patch::Merge(serde_json::json!({"spec": {"holderIdentity": ""}}));
     leases.patch(LEASE, &PatchParams::default(), &free).await.expect("the Lease");
+    true
 }
 
 /// A process that was stopped; it goes on when this is dropped.
