@@ -3,5 +3,6 @@
 //! `make chaos` leaves this module out: there the proxy is between them and the API server during every other scenario.
 
 mod blind;
+mod cut_off;
 mod killed;
 mod rollback;

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader};
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::look::{text, time};
+use super::look::{number, text, time};
 
 const OPERATOR: &str = "system:serviceaccount:sluice-system:sluice";
 
@@ -18,6 +18,8 @@ pub struct Write {
     pub pod: String,
     /// `verb resource/subresource name`.
     pub what: String,
+    /// What the API server answered.
+    pub code: u64,
 }
 
 /// Every write of the operator in a namespace since a time.
@@ -38,7 +40,8 @@ pub fn log(namespace: &str, since: Timestamp) -> Vec<Write> {
             let (resource, name) = (text(&entry, "/objectRef/resource"), text(&entry, "/objectRef/name"));
             let what = format!("{verb} {resource}/{} {name}", text(&entry, "/objectRef/subresource"));
             let pod = text(&entry, "/user/extra/authentication.kubernetes.io~1pod-name/0").to_owned();
-            writes.push(Write { at, pod, what });
+            let code = number(&entry, "/responseStatus/code");
+            writes.push(Write { at, pod, what, code });
         }
     }
     writes

@@ -154,6 +154,41 @@ pub async fn kill_process(client: &Client) {
     signal("-9", &processes_of(client, &leader(client).await.pod).await);
 }
 
+/// The address of one of the operator's Pods.
+pub async fn address(client: &Client, pod: &str) -> IpAddr {
+    let found = pods(client).await.into_iter().find(|one| one.name_any() == pod);
+    let ip = found.and_then(|pod| pod.status).and_then(|status| status.pod_ip).expect("a Pod with an address");
+    ip.parse().expect("an address")
+}
+
+/// What a process of the operator uses of memory, and what it used at most.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Memory {
+    pub pod: String,
+    pub restarts: i32,
+    pub now_kib: u64,
+    pub most_kib: u64,
+}
+
+/// The memory of every replica.
+pub async fn memory(client: &Client) -> Vec<Memory> {
+    let mut all = Vec::new();
+    for pod in pods(client).await {
+        let name = pod.name_any();
+        let statuses = pod.status.and_then(|status| status.container_statuses).unwrap_or_default();
+        let restarts = statuses.iter().map(|status| status.restart_count).sum();
+        for id in processes_of(client, &name).await {
+            let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
+            let field = |name: &str| {
+                let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
+                line.trim().trim_end_matches("kB").trim().parse().unwrap_or_default()
+            };
+            all.push(Memory { pod: name.clone(), restarts, now_kib: field("VmRSS:"), most_kib: field("VmHWM:") });
+        }
+    }
+    all
+}
+
 /// `kill -9` to the process of the Pod with this address, and a new Pod in its place: the kubelet starts a container that
 /// was killed often later each time. Then the Lease is taken from the dead, as if its term were over: how long that takes
 /// is the business of other scenarios. False if there is no such Pod any more.

@@ -37,6 +37,8 @@ pub enum Effect {
     KeepAnswer,
     /// It is not passed on, and never answered.
     Hang,
+    /// Its sender is cut off, as by [`Proxy::cut_off`](super::Proxy::cut_off): it arrives when they are let in again.
+    CutOff,
 }
 
 impl Effect {
@@ -54,6 +56,7 @@ impl Effect {
             Self::LoseAnswer => "answer lost",
             Self::KeepAnswer => "answer kept",
             Self::Hang => "never answered",
+            Self::CutOff => "cut off",
         }
     }
 }
@@ -244,7 +247,8 @@ impl Faults {
                 | Effect::CutAnswer
                 | Effect::LoseAnswer
                 | Effect::KeepAnswer
-                | Effect::Hang) => fate.effect = Some((effect, armed.hits.clone())),
+                | Effect::Hang
+                | Effect::CutOff) => fate.effect = Some((effect, armed.hits.clone())),
             }
         }
         fate

@@ -119,6 +119,10 @@ async fn answer(shared: Arc<Shared>, from: IpAddr, asked: Asked<Incoming>) -> Re
             told(None, &hits);
             return refusal(status, retry_after);
         }
+        Some((Effect::CutOff, ref hits)) => {
+            shared.cut_off(from);
+            told(None, hits);
+        }
         _ => {}
     }
     // A task of its own: who is cut off may give up before what they sent arrives.

@@ -81,6 +81,12 @@ impl Shared {
         account.writes = account.writes.saturating_add(1);
     }
 
+    fn cut_off(&self, from: IpAddr) {
+        self.dark.send_modify(|dark| {
+            dark.insert(from);
+        });
+    }
+
     /// Returns once this one is not cut off.
     async fn light(&self, from: IpAddr) {
         let mut dark = self.dark.subscribe();
@@ -187,9 +193,7 @@ impl Proxy {
     /// Cuts somebody off: nothing passes any more, in either direction. What they send meanwhile arrives when they are
     /// let in again, even if they have given up on it: so do packets that a network has kept.
     pub fn cut_off(&self, from: IpAddr) {
-        self.shared.dark.send_modify(|dark| {
-            dark.insert(from);
-        });
+        self.shared.cut_off(from);
     }
 
     /// Lets everybody in again.

@@ -76,6 +76,14 @@ impl Between {
         }
     }
 
+    async fn until_written(&self, times: u32) {
+        let deadline = std::time::Instant::now() + Duration::from_secs(5);
+        while self.written() < times {
+            assert!(std::time::Instant::now() < deadline, "what was kept has arrived");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
     fn written(&self) -> u32 {
         self.writes.load(Ordering::SeqCst)
     }
@@ -148,16 +156,17 @@ async fn watches_that_there_are_can_be_cut() {
 #[tokio::test]
 async fn what_was_sent_while_cut_off_arrives_later_though_nobody_waits() {
     let between = Between::new().await;
-    let local = IpAddr::from([127, 0, 0, 1]);
-    between.proxy.cut_off(local);
+    let mut struck = between.add(Which::Writes, When::Nth(1), Effect::CutOff);
     assert!(between.write().await.is_err(), "no answer in time");
-    assert_eq!(between.written(), 0);
+    assert_eq!(struck.first().await.unwrap().line, "PATCH /write");
     between.proxy.let_in();
-    let deadline = std::time::Instant::now() + Duration::from_secs(5);
-    while between.written() == 0 {
-        assert!(std::time::Instant::now() < deadline, "what was kept has arrived");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    between.until_written(1).await;
+
+    between.proxy.cut_off(IpAddr::from([127, 0, 0, 1]));
+    assert!(between.write().await.is_err(), "no answer in time");
+    assert_eq!(between.written(), 1);
+    between.proxy.let_in();
+    between.until_written(2).await;
     assert_eq!(between.write().await.unwrap().0, 200);
 }
 
