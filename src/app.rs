@@ -21,7 +21,7 @@ use crate::prometheus::{self, Poller, Source};
 use crate::record::metrics;
 use crate::server::{Admin, serve};
 use crate::watch::policies::shipped;
-use crate::watch::{Freshness, RolloutRef, stores};
+use crate::watch::{Freshness, RolloutRef, SILENCE, stores};
 
 /// Passes that run at once. With calls of at most ten seconds this also bounds the load on the API server.
 const PASSES_AT_ONCE: u16 = 8;
@@ -68,7 +68,10 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         Config::infer().await.context("no cluster: neither in-cluster configuration nor a kubeconfig was found")?;
     // The reconcile is the retry: kube's own would hold one call for minutes.
     config.default_retry = false;
-    let namespace = options.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
+    config.read_timeout = Some(SILENCE);
+    // Counted from the request: a connection that was idle before it is no silence.
+    config.reset_reader_on_write = true;
+    let own_namespace = options.namespace.unwrap_or_else(|| config.default_namespace.clone());
     let client = Client::try_from(config).context("the cluster's address or credentials cannot be used")?;
     let secrets = Arc::new(OwnSecrets::new(&client, namespace.clone()));
     let source = prometheus::Client::new(secrets).context("the client for Prometheus cannot be made")?;

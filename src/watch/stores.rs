@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 
 use super::Freshness;
-use super::guard::{Guarded, Unreadable};
+use super::again::Again;
 use super::neighbours::{BudgetView, NetworkPolicyView};
 use super::policies::{
     MutatingAdmissionPolicy, MutatingAdmissionPolicyBinding, Policy, PolicyView, ValidatingAdmissionPolicy,
@@ -23,6 +23,15 @@ use super::routes::{GrpcRouteView, HttpRouteView};
 use super::triggers::{self, Concerns};
 use super::views::{DeploymentView, EndpointSliceView, PodView, ReplicaSetView, ScalerView, ServiceView};
 use crate::api::{Intervention, MetricsProvider, Release, ReworkEvent, Rollout, names};
+
+/// After so many seconds the API server ends a watch, and it is begun again. One that has said nothing for
+/// [`SILENCE`](super::SILENCE) is dead: the longest that a change may go unnoticed.
+const WATCH_SECONDS: u32 = 25;
+
+/// Every object of a kind.
+fn every() -> watcher::Config {
+    watcher::Config::default().timeout(WATCH_SECONDS)
+}
 
 /// A Rollout by name, as the queue knows it.
 pub type RolloutRef = ObjectRef<DeserializeGuard<Rollout>>;
@@ -95,10 +104,8 @@ pub fn stores(client: &Client, freshness: &Freshness, wake: &mpsc::Sender<Rollou
     let changes = objects(
         "Rollout",
         Needed::Always,
-        Api::<Guarded<Rollout>>::all(client.clone()),
-        watcher::Config::default(),
-        // One that cannot be read stays in sight as such: its status says so.
-        |event| Some(each(event, DeserializeGuard::from)),
+        Api::<DeserializeGuard<Rollout>>::all(client.clone()),
+        every(),
         writer,
         freshness,
     );
@@ -117,7 +124,6 @@ pub fn stores(client: &Client, freshness: &Freshness, wake: &mpsc::Sender<Rollou
         }
     });
     let mut tasks: Tasks = vec![("Rollout", Box::pin(task))];
-    let every = watcher::Config::default;
     let of_canaries = || every().labels(&format!("{}={}", names::ROLE_LABEL, names::CANARY_ROLE));
     // A policy that loses the label is gone for us, and that is told.
     let ours = || every().labels("app.kubernetes.io/name=sluice");
@@ -227,7 +233,7 @@ where
     freshness.expect(kind);
     let noted = freshness.clone();
     watcher(api, config)
-        .default_backoff()
+        .backoff(Again::default())
         .modify(trim)
         .inspect(move |event| match event {
             Ok(Event::InitDone) => noted.ready(kind),

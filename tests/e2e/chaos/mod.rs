@@ -6,3 +6,4 @@ mod blind;
 mod cut_off;
 mod killed;
 mod rollback;
+mod upgraded;

@@ -1,0 +1,108 @@
+//! Scenario 30: the operator is replaced by another version of itself while one Rollout is at rest, one holds a rejected
+//! template back, and one is in the middle of a wave. Nothing starts, no weight rises, nothing is told twice.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde_json::json;
+
+use crate::harness::app::{COARSE, Plan, errors};
+use crate::harness::gateway::Client;
+use crate::harness::look::{self, condition, number, percents, share, text, weights};
+use crate::harness::record::{Kind, Now};
+use crate::harness::world::World;
+use crate::harness::{alone, audit, install, operator};
+
+/// Another pod template: what an upgrade is to Kubernetes.
+async fn upgrade(world: &World, to: &str) {
+    let patch = json!({"spec": {"template": {"metadata": {"annotations": {"e2e.example/version": to}}}}});
+    world.succeeds(&["-n", "sluice-system", "patch", "deployment", "sluice", "-p", &patch.to_string()]).await;
+    world.succeeds(&["-n", "sluice-system", "rollout", "status", "deployment/sluice", "--timeout=120s"]).await;
+    operator::complete(&world.client).await;
+}
+
+/// Name of each event about a Rollout, with what it says.
+fn told(now: &Now, app: &str) -> BTreeMap<String, String> {
+    let about = |event: &&serde_json::Value| text(event, "/regarding/name") == app;
+    let events = now.all(Kind::Event).filter(about);
+    events.map(|event| (text(event, "/metadata/name").to_owned(), text(event, "/reason").to_owned())).collect()
+}
+
+#[test]
+fn scenario_30_an_upgrade_of_the_operator_starts_nothing() {
+    alone("upgraded", |world| {
+        Box::pin(async move {
+            operator::complete(&world.client).await;
+            let [rest, gated, moving] = ["rest", "gated", "moving"].map(|name| world.app(name).replicas(1));
+            let signals = errors("2%", 10, 2);
+            let plan = Plan { waves: vec![(20, "20s"), (50, "3s")], evidence: COARSE, signals, ..Plan::default() };
+            let mut clients = Vec::new();
+            for app in [&rest, &gated, &moving] {
+                world.deploy(app).await;
+                world.adopt(app, &plan).await;
+                clients.push(Client::start(app, 40).await);
+            }
+            world.apply(&[gated.version("bad").env("ERROR_RATE", "20%").deployment()]).await;
+            world.complete("gated", "RolledBack", 90).await;
+            world.apply(&[moving.version("v2").deployment()]).await;
+            world.phase("moving", "Baking", 60).await;
+
+            let before = operator::leader(&world.client).await;
+            let (events, at) = (world.record.look(|now| ["rest", "gated"].map(|app| told(now, app))), Timestamp::now());
+            let restored = install::restored(world, async {
+                upgrade(world, "next").await;
+                assert_ne!(operator::leader(&world.client).await.identity, before.identity, "another process leads");
+                let took = Timestamp::now().duration_since(at).as_secs_f64();
+                eprintln!("scenario 30: both replicas replaced in {took:.1}s");
+                world.complete("moving", "Promoted", 90).await;
+            });
+            restored.await;
+            // The annotation is nobody's, so applying the manifests again leaves it: its end is another upgrade.
+            let patch = json!([{"op": "remove", "path": "/spec/template/metadata/annotations/e2e.example~1version"}]);
+            let patch = patch.to_string();
+            world
+                .succeeds(&["-n", "sluice-system", "patch", "deployment", "sluice", "--type=json", "-p", &patch])
+                .await;
+            world.succeeds(&["-n", "sluice-system", "rollout", "status", "deployment/sluice", "--timeout=120s"]).await;
+            operator::complete(&world.client).await;
+            operator::leader(&world.client).await;
+
+            world
+                .stays("nothing starts", 5, |now| {
+                    let still = |app: &str, phase: &str, attempts: u64| {
+                        now.get(Kind::Rollout, app).is_some_and(|rollout| {
+                            look::phase(rollout) == phase && number(rollout, "/status/attempts") == attempts
+                        }) && now.get(Kind::Deployment, &format!("{app}-canary")).is_none()
+                            && now.get(Kind::HttpRoute, app).is_some_and(|route| share(route, app) == 0.0)
+                    };
+                    still("rest", "Stable", 0) && still("gated", "RolledBack", 1) && still("moving", "Promoted", 1)
+                })
+                .await;
+            let paused = world.get(Kind::Deployment, "gated").unwrap();
+            assert_eq!(paused["spec"]["paused"], json!(true), "the rejected template is held back");
+            let rollout = world.get(Kind::Rollout, "gated").unwrap();
+            assert_eq!(condition(&rollout, "Stalled"), Some(("True", "RolledBack")));
+            assert_eq!(world.record.look(|now| ["rest", "gated"].map(|app| told(now, app))), events, "told again");
+            let writes = audit::log(&world.namespace, at);
+            let of_others = writes.iter().filter(|write| !write.what.contains("moving"));
+            let moved: Vec<_> = of_others.filter(|write| !write.what.contains("rollouts/status")).collect();
+            let dry_runs = moved.iter().all(|write| write.what == "patch deployments/ gated");
+            assert!(dry_runs, "written to what was at rest: {moved:?}");
+            assert_eq!(percents(&weights(&world.record, "moving")), [0.0, 20.0, 50.0, 0.0]);
+            assert_eq!(percents(&weights(&world.record, "rest")), [0.0]);
+            assert_eq!(percents(&weights(&world.record, "gated")), [0.0, 20.0, 0.0]);
+            let reasons: Vec<String> = world.record.look(|now| told(now, "moving")).into_values().collect();
+            for once in ["NewTemplate", "PreflightPassed", "Promoting", "Promoted"] {
+                assert!(reasons.iter().filter(|reason| *reason == once).count() <= 1, "{once}: {reasons:?}");
+            }
+            let releases =
+                world.record.look(|now| ["rest", "gated", "moving"].map(|app| look::releases(now, app).len()));
+            assert_eq!(releases, [0, 1, 1]);
+            for client in clients {
+                let served = client.stop().await;
+                let bad = served.by_version.get("bad").map_or(0, |bad| bad.failed);
+                assert_eq!((served.failed - bad, served.by_status.get("error")), (0, None), "{:#?}", served.failures);
+            }
+        })
+    });
+}
