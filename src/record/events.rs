@@ -4,6 +4,8 @@
 //! "weight 25%" would be shown as "weight 5%". The name is a function of what is told, so a repeated pass, also one
 //! after a crash, publishes an event once.
 
+use std::time::Duration;
+
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
@@ -18,6 +20,10 @@ use crate::leadership::Writer;
 
 /// What the API server takes as the longest note.
 const LONGEST_NOTE: usize = 1000;
+
+/// How long to wait before an event that was refused is sent again, each time. A decision is told once, so this is its
+/// only chance; but an event must not hold a rollout up.
+const PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(400)];
 
 /// Publishes one event about a Rollout. `reporter` is the name of this process.
 pub async fn publish(
@@ -56,6 +62,17 @@ pub async fn publish(
         reporting_instance: Some(reporter.chars().take(128).collect()),
         ..Event::default()
     };
-    let api: Api<Event> = Api::namespaced(client(writer, "event")?.clone(), &namespace);
-    there_already(send("event", api.create(&PostParams::default(), &event)).await)
+    for pause in PAUSES {
+        match create(writer, &namespace, &event).await {
+            // Nobody decides this again: an event that is given up here is lost.
+            Err(Error::Refused { .. }) => tokio::time::sleep(pause).await,
+            told => return told,
+        }
+    }
+    create(writer, &namespace, &event).await
+}
+
+async fn create(writer: &Writer, namespace: &str, event: &Event) -> Result<(), Error> {
+    let api: Api<Event> = Api::namespaced(client(writer, "event")?.clone(), namespace);
+    there_already(send("event", api.create(&PostParams::default(), event)).await)
 }

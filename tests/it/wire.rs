@@ -263,6 +263,25 @@ async fn an_event_told_twice_is_one_event() {
     assert_eq!(names[0], names[1]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_event_that_is_refused_is_sent_again_and_given_up_in_the_end() {
+    let notice = Notice {
+        key: "shop-1.3".into(),
+        severity: Severity::Warning,
+        reason: "RolledBack".into(),
+        action: "End",
+        note: "errors 5.2%".into(),
+    };
+    let busy = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+        "reason": "TooManyRequests", "message": "busy", "code": 429});
+    let (client, served) = served(429, busy);
+    record::publish(&writer(&client), &rollout(), &notice, "sluice-0").await.unwrap_err();
+    drop(client);
+    let names: Vec<Value> = served.await.unwrap().iter().map(|sent| sent.body["metadata"]["name"].clone()).collect();
+    assert_eq!(names.len(), 3);
+    assert!(names.iter().all(|name| *name == names[0]), "one event, however often it is sent: {names:?}");
+}
+
 #[tokio::test]
 async fn a_secret_is_read_by_its_name_in_one_namespace() {
     let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "reader"}, "type": "Opaque",

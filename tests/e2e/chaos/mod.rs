@@ -4,6 +4,7 @@
 
 mod blind;
 mod cut_off;
+mod hostile;
 mod killed;
 mod rollback;
 mod upgraded;

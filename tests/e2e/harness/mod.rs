@@ -9,6 +9,7 @@ pub mod asking;
 pub mod audit;
 pub mod commands;
 pub mod gateway;
+pub mod hostile;
 pub mod install;
 pub mod left;
 pub mod look;
