@@ -94,6 +94,21 @@ interventions: tools build ## Measure how long it takes until Hold, Resume, Appr
 	cargo test --locked --test e2e --no-run
 	SLUICE_INTERVENTIONS=10 tests/e2e.sh $(TESTBED) interventions $(RELEASE) 1 interventions_are_honoured
 
+.PHONY: faults
+faults: tools build ## Measure the time to weight 0 under each fault of the API server, three times each
+	cargo test --locked --test e2e --no-run
+	SLUICE_ROLLBACKS=3 tests/e2e.sh $(TESTBED) faults $(RELEASE) 1 scenario_23
+
+.PHONY: kills
+kills: tools build ## Kill the operator 50 times, each at one of its writes, over complete releases of three apps
+	cargo test --locked --test e2e --no-run
+	SLUICE_KILLS=50 tests/e2e.sh $(TESTBED) kills $(RELEASE) 1 scenario_29_killed_at_any_write
+
+.PHONY: chaos
+chaos: tools build ## Run every other end-to-end test with the fault proxy between operator and API server (SLUICE_SEED=1)
+	cargo test --locked --test e2e --no-run
+	SLUICE_CHAOS=1 tests/e2e.sh $(TESTBED) chaos $(RELEASE) $(E2E_THREADS)
+
 .PHONY: bench
 bench: ## Measure what one poll costs the judge
 	cargo bench --locked --bench update

@@ -12,8 +12,7 @@ use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Client, ResourceExt};
 
-use crate::api::Rollout;
-use crate::clock::{self, Clock};
+use crate::api::{Rollout, Step};
 use crate::decide::{self, Decision, Snapshot};
 use crate::leadership::Writer;
 use crate::observe::Remembered;
@@ -238,7 +237,21 @@ async fn tell(key: &RolloutRef, rollout: &Rollout, decision: &Decision, ctx: &Co
     Ok(())
 }
 
-/// When to try again after a pass that failed: at once after a conflict, else with a delay that doubles up to a minute.
+/// The longest pause after a pass that failed while an attempt is in progress: a bad version may have traffic, and what
+/// makes passes fail may be over at any moment.
+const IN_PROGRESS_MS: u64 = 2_000;
+/// The same at rest.
+const AT_REST_MS: u64 = 60_000;
+
+/// When to try again after so many passes that failed: with a delay that doubles up to a limit.
+const fn pause(failures: u32, in_progress: bool) -> Duration {
+    let shift = if failures > 8 { 7 } else { failures.saturating_sub(1) };
+    let delay = 500_u64.saturating_mul(2_u64.saturating_pow(shift));
+    let most = if in_progress { IN_PROGRESS_MS } else { AT_REST_MS };
+    Duration::from_millis(if delay < most { delay } else { most })
+}
+
+/// When to try again after a pass that failed: at once after a conflict, else after a pause.
 pub fn retry(object: Arc<DeserializeGuard<Rollout>>, error: &Error, ctx: Arc<Context>) -> Action {
     let key = RolloutRef::from_obj(object.as_ref());
     if error.conflict() {
@@ -254,8 +267,9 @@ pub fn retry(object: Arc<DeserializeGuard<Rollout>>, error: &Error, ctx: Arc<Con
         memory.failures = memory.failures.saturating_add(1);
         memory.failures
     });
-    let delay = 500_u64.saturating_mul(2_u64.saturating_pow(failures.saturating_sub(1).min(7)));
-    Action::requeue(Duration::from_millis(delay.min(60_000)))
+    let status = object.0.as_ref().ok().and_then(|rollout| rollout.status.as_ref());
+    let in_progress = status.and_then(|status| status.run.as_ref()).is_some_and(|run| run.step != Step::Done);
+    Action::requeue(pause(failures, in_progress))
 }
 
 /// Forgets what is remembered of Rollouts that no longer exist.
@@ -268,5 +282,18 @@ pub fn sweep(ctx: &Context) {
     };
     for key in gone {
         ctx.forget(&key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_attempt_in_progress_never_waits_long_for_its_next_pass() {
+        let pauses = |in_progress| (1..=9).map(|failures| pause(failures, in_progress).as_millis()).collect::<Vec<_>>();
+        assert_eq!(pauses(true), [500, 1000, 2000, 2000, 2000, 2000, 2000, 2000, 2000]);
+        assert_eq!(pauses(false), [500, 1000, 2000, 4000, 8000, 16_000, 32_000, 60_000, 60_000]);
+        assert_eq!(pause(u32::MAX, false), Duration::from_secs(60));
     }
 }
