@@ -8,8 +8,8 @@ use crate::harness::asking::{Answer, assert_in_record, bind, held, honoured};
 use crate::harness::gateway::{Client, assert_unharmed};
 use crate::harness::look::{self, condition, stable_pods, text, weights};
 use crate::harness::record::Kind;
-use crate::harness::shared;
 use crate::harness::world::World;
+use crate::harness::{shared, slower};
 use crate::people::{baking, govern, plan, with_approval};
 
 /// The goal, in seconds.
@@ -41,7 +41,7 @@ impl Times {
             seconds.len(),
             all.join(" ")
         );
-        assert!(most < PROMPT, "from the object to {}: {most:.2}s", self.what);
+        assert!(most < PROMPT * slower(), "from the object to {}: {most:.2}s", self.what);
     }
 }
 

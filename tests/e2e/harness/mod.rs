@@ -54,6 +54,12 @@ pub fn alone(name: &str, scenario: impl FnOnce(&World) -> Scenario<'_>) {
     run(name, scenario);
 }
 
+/// By how much what is measured may be slower than it is to be: 1, or `SLUICE_SLOWER` where the fault proxy delays every
+/// request and some fail (`make chaos`).
+pub fn slower() -> f64 {
+    std::env::var("SLUICE_SLOWER").ok().and_then(|factor| factor.parse().ok()).unwrap_or(1.0_f64).max(1.0)
+}
+
 /// Whether the scenario runs in a testbed. CI asks for one, and then its absence is a failure.
 fn has_cluster(name: &str) -> bool {
     if std::env::var_os("SLUICE_TESTBED").is_some() {
