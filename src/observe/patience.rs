@@ -34,11 +34,10 @@ where
 
 /// Whether the same request may succeed in a moment: the server has too much to do or fails, or the connection broke.
 fn passing(error: &kube::Error) -> bool {
-    match error {
-        kube::Error::Api(status) => status.code == 429 || status.code >= 500,
-        kube::Error::HyperError(_) | kube::Error::Service(_) | kube::Error::ReadEvents(_) => true,
-        _ => false,
+    if let kube::Error::Api(status) = error {
+        return status.code == 429 || status.code >= 500;
     }
+    matches!(error, kube::Error::HyperError(_) | kube::Error::Service(_) | kube::Error::ReadEvents(_))
 }
 
 #[cfg(test)]
@@ -57,7 +56,7 @@ mod tests {
     async fn read(code: u16, failures: u32) -> (Result<u32, Error>, u32) {
         let tried = Cell::new(0);
         let answer = within("a route".to_owned(), || {
-            tried.set(tried.get() + 1);
+            tried.update(|times| times + 1);
             let answer = if tried.get() > failures { Ok(7) } else { Err(refused(code)) };
             async move { answer }
         })

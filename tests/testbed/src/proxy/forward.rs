@@ -284,7 +284,7 @@ fn streamed(
                     Err(_) => return cut(&out).await,
                 },
                 () = out.closed() => return,
-                () = &mut due, if end.is_none() => end = Some(Instant::now() + LINE),
+                () = &mut due, if end.is_none() => end = Instant::now().checked_add(LINE),
                 () = overdue => return cut(&out).await,
             }
         }
