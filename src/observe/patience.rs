@@ -56,7 +56,7 @@ mod tests {
     async fn read(code: u16, failures: u32) -> (Result<u32, Error>, u32) {
         let tried = Cell::new(0);
         let answer = within("a route".to_owned(), || {
-            tried.update(|times| times + 1);
+            tried.update(|times: u32| times.saturating_add(1));
             let answer = if tried.get() > failures { Ok(7) } else { Err(refused(code)) };
             async move { answer }
         })

@@ -66,7 +66,7 @@ mod tests {
         let mut pauses = Vec::new();
         for _ in 0..6 {
             let pause = again.after(now, 1.0);
-            now += pause + Duration::from_millis(20);
+            now = now.checked_add(pause).and_then(|now| now.checked_add(Duration::from_millis(20))).unwrap();
             pauses.push(pause.as_millis());
         }
         assert_eq!(pauses, [400, 800, 1600, 3200, 5000, 5000]);
@@ -78,7 +78,7 @@ mod tests {
         let (mut again, mut now) = (Again::default(), clock::instant());
         for _ in 0..20 {
             assert_eq!(again.after(now, 1.0), LEAST);
-            now += Duration::from_secs(30);
+            now = now.checked_add(Duration::from_secs(30)).unwrap();
         }
     }
 }

@@ -27,7 +27,7 @@ fn plan() -> Plan {
 }
 
 fn outcome(release: usize) -> &'static str {
-    if release % BAD == 0 { "RolledBack" } else { "Promoted" }
+    if release.is_multiple_of(BAD) { "RolledBack" } else { "Promoted" }
 }
 
 /// Releases one version after another until the kills are over; returns how many there were.
