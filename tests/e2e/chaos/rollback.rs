@@ -118,7 +118,7 @@ fn judge(all: &[Taken]) {
         "scenario 23: seconds to weight 0, from the breaching sample and from the first weight; writes of the rollout"
     );
     for Taken { trouble, after_sample, exposed, writes, bound } in all {
-        eprintln!("scenario 23: {trouble:46} {after_sample:6.2}s of {bound:2}s {exposed:6.2}s {writes:3} writes");
+        eprintln!("scenario 23: {trouble:52} {after_sample:6.2}s of {bound:2}s {exposed:6.2}s {writes:3} writes");
     }
     for one in all {
         assert!(one.after_sample >= 0.0, "weight 0 before the sample: the clocks differ");
