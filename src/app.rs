@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinError, JoinSet};
 
 use crate::clock::Clock;
-use crate::controller::{Context, reconcile, retry, sweep};
+use crate::controller::{Context, Memories, reconcile, retry, sweep};
 use crate::leadership::{self, Ended, Leadership, Writer};
 use crate::observe::OwnSecrets;
 use crate::prometheus::{self, Poller, Source};
@@ -71,7 +71,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     config.read_timeout = Some(SILENCE);
     // Counted from the request: a connection that was idle before it is no silence.
     config.reset_reader_on_write = true;
-    let own_namespace = options.namespace.unwrap_or_else(|| config.default_namespace.clone());
+    let namespace = options.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
     let client = Client::try_from(config).context("the cluster's address or credentials cannot be used")?;
     let secrets = Arc::new(OwnSecrets::new(&client, namespace.clone()));
     let source = prometheus::Client::new(secrets).context("the client for Prometheus cannot be made")?;
@@ -101,8 +101,17 @@ pub async fn operate(ground: Ground, options: Options, told_to_stop: impl Future
     let poller = Poller::new(clock.clone(), source, poll_wake, Arc::new(own.clone()));
     let writer = Writer::new(client.clone(), leadership.clone());
     let reporter = options.reporter.clone();
-    let context = Context::new(clock, client, writer, stores.clone(), poller.clone(), own, reporter, shipped(&account));
-    let context = Arc::new(context);
+    let context = Arc::new(Context {
+        clock,
+        client,
+        writer,
+        stores: stores.clone(),
+        poller: poller.clone(),
+        metrics: own,
+        reporter,
+        policies: shipped(&account),
+        memories: Memories::default(),
+    });
 
     let mut tasks: JoinSet<(&'static str, anyhow::Result<()>)> = JoinSet::new();
     let admin = Admin { registry: Arc::new(registry), freshness: freshness.clone() };

@@ -13,6 +13,7 @@ use kube::runtime::reflector::ObjectRef;
 use kube::{Client, ResourceExt};
 
 use crate::api::{Rollout, Step};
+use crate::clock::{self, Clock};
 use crate::decide::{self, Decision, Snapshot};
 use crate::leadership::Writer;
 use crate::observe::Remembered;
@@ -40,8 +41,13 @@ pub struct Context {
     pub reporter: String,
     /// The admission policies that there are to be.
     pub policies: Shipped,
-    memory: Mutex<HashMap<RolloutRef, Memory>>,
+    /// What is remembered between passes; nothing to begin with.
+    pub memories: Memories,
 }
+
+/// What is remembered of every Rollout.
+#[derive(Debug, Default)]
+pub struct Memories(Mutex<HashMap<RolloutRef, Memory>>);
 
 /// What is remembered of a Rollout between passes; losing it costs a request or two.
 #[derive(Debug, Clone, Default)]
@@ -50,7 +56,12 @@ struct Memory {
     status_written: Option<Instant>,
     published: BTreeSet<String>,
     failures: u32,
+    /// A write met an object that had changed: what the caches show is old.
+    outdated: bool,
 }
+
+/// When to look for a Rollout again that the cache has and the API server has not.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
 /// Why a pass did not come to its end. The next pass starts over.
 #[derive(Debug, thiserror::Error)]
@@ -92,28 +103,14 @@ impl Error {
 }
 
 impl Context {
-    /// A context without memories.
-    pub fn new(
-        clock: Clock,
-        client: Client,
-        writer: Writer,
-        stores: Stores,
-        poller: Poller,
-        metrics: Metrics,
-        reporter: String,
-        policies: Shipped,
-    ) -> Self {
-        Self { clock, client, writer, stores, poller, metrics, reporter, policies, memory: Mutex::default() }
-    }
-
     fn memory<T>(&self, of: &RolloutRef, act: impl FnOnce(&mut Memory) -> T) -> T {
-        let mut all = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.memories.0.lock().unwrap_or_else(PoisonError::into_inner);
         act(all.entry(of.clone()).or_default())
     }
 
     /// Forgets Rollouts that are gone.
     fn forget(&self, of: &RolloutRef) {
-        self.memory.lock().unwrap_or_else(PoisonError::into_inner).remove(of);
+        self.memories.0.lock().unwrap_or_else(PoisonError::into_inner).remove(of);
         self.poller.want(&plain(of), Vec::new());
     }
 }
@@ -128,8 +125,7 @@ pub async fn reconcile(object: Arc<DeserializeGuard<Rollout>>, ctx: Arc<Context>
     let began = clock::instant();
     let key = RolloutRef::from_obj(object.as_ref());
     let outcome = match &object.0 {
-        // On the heap: it holds a whole snapshot and a whole decision.
-        Ok(rollout) => Box::pin(pass(&key, rollout, &ctx)).await,
+        Ok(rollout) => fresh_pass(&key, rollout, &ctx).await,
         Err(invalid) => {
             tracing::warn!(rollout = %key, error = %invalid.error, "a Rollout cannot be read");
             record::malformed(&ctx.writer, invalid).await.map(|()| Action::await_change()).map_err(Error::from)
@@ -143,12 +139,42 @@ pub async fn reconcile(object: Arc<DeserializeGuard<Rollout>>, ctx: Arc<Context>
     outcome
 }
 
-async fn pass(key: &RolloutRef, rollout: &Rollout, ctx: &Context) -> Result<Action, Error> {
-    let remembered = ctx.memory(key, |memory| memory.remembered.clone());
+/// A pass over the Rollout of the cache, or over what the API server has where the caches have proven to be old: a watch
+/// that lags or died must not hold a rollback up. That lasts until they have caught up.
+async fn fresh_pass(key: &RolloutRef, cached: &Rollout, ctx: &Context) -> Result<Action, Error> {
+    // On the heap: a pass holds a whole snapshot and a whole decision.
+    if !ctx.memory(key, |memory| memory.outdated) {
+        let outcome = Box::pin(pass(key, cached, false, ctx)).await;
+        if outcome.as_ref().is_err_and(Error::conflict) {
+            ctx.memory(key, |memory| memory.outdated = true);
+        }
+        return outcome.map(|done| done.next);
+    }
+    let Some(rollout) = observe::rollout(&ctx.client, cached).await? else {
+        // Gone, or another one, or one that cannot be read: the watch will tell.
+        return Ok(Action::requeue(LOOK_AGAIN));
+    };
+    let done = Box::pin(pass(key, &rollout, true, ctx)).await?;
+    if !done.behind && rollout.resource_version() == cached.resource_version() {
+        ctx.memory(key, |memory| memory.outdated = false);
+    }
+    Ok(done.next)
+}
+
+/// What a pass brought.
+struct Done {
+    next: Action,
+    /// The caches are older than what was read.
+    behind: bool,
+}
+
+async fn pass(key: &RolloutRef, rollout: &Rollout, live: bool, ctx: &Context) -> Result<Done, Error> {
+    let remembered = Remembered { live, ..ctx.memory(key, |memory| memory.remembered.clone()) };
     let readings = ctx.poller.readings(&plain(key));
     let now = ctx.clock.now();
-    let snapshot =
+    let observed =
         observe::observe(now, &ctx.client, &ctx.stores, rollout, readings, remembered, &ctx.policies).await?;
+    let observe::Observed { snapshot, behind } = observed;
     let decision = decide::decide(&snapshot);
     decide::check(&snapshot, &decision).map_err(Error::Contradiction)?;
 
@@ -178,7 +204,7 @@ async fn pass(key: &RolloutRef, rollout: &Rollout, ctx: &Context) -> Result<Acti
     // What a dry run said and what a write changed is looked at without waiting for a watch to tell.
     let again = if applied.gate.is_some() { Some(Duration::from_millis(1)) } else { None };
     let next = decision.next_check.map(|after| after.std().max(Duration::from_millis(1)));
-    Ok(again.or(next).map_or_else(Action::await_change, Action::requeue))
+    Ok(Done { next: again.or(next).map_or_else(Action::await_change, Action::requeue), behind })
 }
 
 /// Whether users should read of it in the status: others' writes and another leader are no faults.
@@ -244,32 +270,32 @@ const IN_PROGRESS_MS: u64 = 2_000;
 const AT_REST_MS: u64 = 60_000;
 
 /// When to try again after so many passes that failed: with a delay that doubles up to a limit.
-const fn pause(failures: u32, in_progress: bool) -> Duration {
+const fn pause(first: u64, failures: u32, in_progress: bool) -> Duration {
     let shift = if failures > 8 { 7 } else { failures.saturating_sub(1) };
-    let delay = 500_u64.saturating_mul(2_u64.saturating_pow(shift));
+    let delay = first.saturating_mul(2_u64.saturating_pow(shift));
     let most = if in_progress { IN_PROGRESS_MS } else { AT_REST_MS };
     Duration::from_millis(if delay < most { delay } else { most })
 }
 
-/// When to try again after a pass that failed: at once after a conflict, else after a pause.
+/// When to try again after a pass that failed: after a conflict nearly at once, else after a pause.
 pub fn retry(object: Arc<DeserializeGuard<Rollout>>, error: &Error, ctx: Arc<Context>) -> Action {
     let key = RolloutRef::from_obj(object.as_ref());
-    if error.conflict() {
-        tracing::debug!(rollout = %key, %error, "looking again");
-        return Action::requeue(Duration::from_millis(50));
-    }
     if error.not_leader() {
         tracing::debug!(rollout = %key, %error, "another process decides");
         return Action::requeue(Duration::from_secs(5));
     }
-    tracing::warn!(rollout = %key, %error, "a pass failed, trying again");
     let failures = ctx.memory(&key, |memory| {
         memory.failures = memory.failures.saturating_add(1);
         memory.failures
     });
     let status = object.0.as_ref().ok().and_then(|rollout| rollout.status.as_ref());
     let in_progress = status.and_then(|status| status.run.as_ref()).is_some_and(|run| run.step != Step::Done);
-    Action::requeue(pause(failures, in_progress))
+    if error.conflict() {
+        tracing::debug!(rollout = %key, %error, "looking again");
+        return Action::requeue(pause(50, failures, true));
+    }
+    tracing::warn!(rollout = %key, %error, "a pass failed, trying again");
+    Action::requeue(pause(500, failures, in_progress))
 }
 
 /// Forgets what is remembered of Rollouts that no longer exist.
@@ -277,7 +303,7 @@ pub fn sweep(ctx: &Context) {
     let known: HashSet<RolloutRef> =
         ctx.stores.rollouts.state().iter().map(|one| RolloutRef::from_obj(one.as_ref())).collect();
     let gone: Vec<RolloutRef> = {
-        let all = ctx.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = ctx.memories.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.keys().filter(|key| !known.contains(*key)).cloned().collect()
     };
     for key in gone {
@@ -291,9 +317,10 @@ mod tests {
 
     #[test]
     fn an_attempt_in_progress_never_waits_long_for_its_next_pass() {
-        let pauses = |in_progress| (1..=9).map(|failures| pause(failures, in_progress).as_millis()).collect::<Vec<_>>();
+        let pauses =
+            |in_progress| (1..=9).map(|failures| pause(500, failures, in_progress).as_millis()).collect::<Vec<_>>();
         assert_eq!(pauses(true), [500, 1000, 2000, 2000, 2000, 2000, 2000, 2000, 2000]);
         assert_eq!(pauses(false), [500, 1000, 2000, 4000, 8000, 16_000, 32_000, 60_000, 60_000]);
-        assert_eq!(pause(u32::MAX, false), Duration::from_secs(60));
+        assert_eq!(pause(500, u32::MAX, false), Duration::from_secs(60));
     }
 }

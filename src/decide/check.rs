@@ -5,7 +5,7 @@
 use super::neighbours::clones;
 use super::plan::{Decision, Write};
 use super::snapshot::Snapshot;
-use crate::api::{Outcome, Step};
+use crate::api::{Outcome, Run, Step};
 
 /// The first contradiction, if there is one.
 pub fn check(snapshot: &Snapshot, decision: &Decision) -> Result<(), String> {
@@ -43,7 +43,8 @@ pub fn check(snapshot: &Snapshot, decision: &Decision) -> Result<(), String> {
             }
             Write::DeleteCanary { name, .. } => {
                 let leftover = snapshot.canary.as_ref().zip(run).is_some_and(|(c, run)| c.revision != run.revision);
-                let drained = run.is_some_and(|run| run.step == Step::Closing && run.times.route_restored_at.is_some());
+                let ending = |run: &Run| matches!(run.step, Step::Closing | Step::Done);
+                let drained = run.is_some_and(|run| ending(run) && run.times.route_restored_at.is_some());
                 let unused = leftover && approved == 0;
                 if !(drained || unused) {
                     return Err(format!("Deployment {name} would be deleted while it may have traffic"));

@@ -104,9 +104,9 @@ fn weight_zero(d: &mut Draft<'_>, run: &Run) -> bool {
         if let RouteState::Needs(patch) = weights::towards(route, backup, &traffic.stable_service, &canary, Some(0)) {
             let (kind, name) = (route.kind, route.name.clone());
             // Where other backends were changed meanwhile, all that is done is to take ours out.
-            if run.times.weight_zero_at.is_none()
-                || weights::present_share(route, backup, &traffic.stable_service, &canary) > 0
-            {
+            let given = weights::present_share(route, backup, &traffic.stable_service, &canary) > 0;
+            // Nor is a route touched that this attempt has never given a weight.
+            if given || run.times.weight_zero_at.is_none() && run.times.exposed_at.is_some() {
                 settled = false;
                 d.plan.push(Write::PatchRoute { kind, name, weight: Some(0), patch });
             }
@@ -236,11 +236,15 @@ fn finish(d: &mut Draft<'_>) {
         d.s.release.as_ref().is_some_and(|release| release.ended) && (rework.is_none() || d.s.rework_recorded);
     // A namespace that is being deleted takes no new objects: there the records are tried for a while, and let go.
     let hopeless = d.s.rollout.deleting && run.times.ended_at.is_some_and(|at| d.passed(at, RECORD_PATIENCE));
-    if recorded || hopeless {
+    if recorded {
         return d.go(Step::Done);
     }
     d.records.extend(rework);
     record(d, &run);
+    if hopeless {
+        // Tried once more in this very pass: whoever was away for all of that time has not tried at all.
+        return d.go(Step::Done);
+    }
     d.progress(Phase::Settling, "Recording", format!("{}; recording", run.summary.unwrap_or_default()));
 }
 

@@ -1,13 +1,51 @@
-//! ReplicaSets that a gated workload must not wake.
+//! What is left of attempts that are over: ReplicaSets that a gated workload must not wake, and what a write brought that
+//! arrived when its attempt had ended.
 //!
 //! While a Deployment is paused and has no pods, its controller scales up the ReplicaSet of the present template if there
 //! is one, else the one that was made last (kubernetes/pkg/controller/deployment, FindActiveOrLatest). After a promotion
 //! that was taken back that is the bad version. So those are deleted as soon as the gate is closed.
 
 use super::draft::Draft;
+use super::neighbours::clones;
 use super::plan::Write;
 use super::snapshot::Workload;
-use crate::api::Revision;
+use super::weights::{self, RouteState};
+use crate::api::{Duration, Revision, Step};
+
+/// How long after the end of an attempt the caches have seen what it took away.
+const SEEN: Duration = Duration::from_secs(10);
+
+/// Plans to take away what the last attempt left, if it left anything. A request that was given up may take effect
+/// later: a weight that was set when the route had been looked at for the last time, a canary that was created then.
+pub(super) fn sweep(d: &mut Draft<'_>) {
+    let Some(run) = d.status.run.clone().filter(|run| run.step == Step::Done) else { return };
+    if run.times.route_restored_at.is_none() || !run.times.ended_at.is_some_and(|at| d.passed(at, SEEN)) {
+        return;
+    }
+    let traffic = &d.s.rollout.spec.traffic;
+    let canary = traffic.canary_service_name();
+    for backup in &run.routes {
+        let Some(route) = d.route(backup.kind, &backup.route) else { continue };
+        let given = weights::present_share(route, backup, &traffic.stable_service, &canary) > 0
+            || weights::zeroed(route, backup, &traffic.stable_service, &canary);
+        if let (true, RouteState::Needs(patch)) =
+            (given, weights::towards(route, backup, &traffic.stable_service, &canary, None))
+        {
+            let (kind, name) = (route.kind, route.name.clone());
+            return d.plan.push(Write::PatchRoute { kind, name, weight: None, patch });
+        }
+    }
+    if let Some(canary) = d.s.canary.as_ref().filter(|canary| canary.ours) {
+        d.plan.push(Write::DeleteCanary { name: canary.name.clone(), uid: canary.uid.clone() });
+    }
+    if let Some(service) = d.s.canary_service.as_ref().filter(|service| service.ours) {
+        d.plan.push(Write::DeleteService { name: service.name.clone(), uid: service.uid.clone() });
+    }
+    if d.s.canary.is_none() {
+        let policies: Vec<Write> = clones::ours(d.s).map(clones::delete).collect();
+        d.plan.extend(policies);
+    }
+}
 
 /// Plans to delete the ReplicaSets without pods that would come up instead of stable's.
 pub(super) fn remove(d: &mut Draft<'_>, workload: &Workload, stable: &Revision) {

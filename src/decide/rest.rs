@@ -55,6 +55,10 @@ pub(super) fn at_rest(d: &mut Draft<'_>) -> bool {
     let proven = gate::prove(d, workload);
     let serves = |digest: &String| d.s.replica_sets.iter().any(|set| set.digest == *digest && set.replicas > 0);
     d.status.alongside = d.status.alongside.take().filter(serves);
+    leftovers::sweep(d);
+    if stray(d, workload, &stable) {
+        return true;
+    }
     if workload.digest == stable.digest {
         settle(d, workload, proven);
         return false;
@@ -98,8 +102,11 @@ pub(super) fn put_back(d: &mut Draft<'_>, workload: &Workload, stable: &Revision
 
 /// The proven version; found when it is not known yet.
 fn stable(d: &mut Draft<'_>, workload: &Workload) -> Option<Revision> {
-    if let Some(stable) = &d.status.stable {
-        return Some(stable.clone());
+    if let Some(stable) = d.status.stable.clone() {
+        let found = replaced(d, workload, &stable);
+        if d.status.stable.is_some() {
+            return Some(found.unwrap_or(stable));
+        }
     }
     let serving: Vec<_> = d.s.replica_sets.iter().filter(|set| set.replicas > 0).collect();
     let found = if workload.paused {
@@ -129,7 +136,9 @@ fn stable(d: &mut Draft<'_>, workload: &Workload) -> Option<Revision> {
         "{} of {} pods run the newest template, {} available",
         workload.updated, workload.replicas, workload.available
     );
-    if workload.paused && workload.governed_by.is_some() && serving.iter().all(|set| set.available == 0) {
+    // The Deployment's own word as well: ReplicaSets that a watch has not shown yet may serve everybody.
+    let nobody = workload.available == 0 && serving.iter().all(|set| set.available == 0);
+    if workload.paused && workload.governed_by.is_some() && nobody {
         // A stable version that never was healthy must not keep its own fix out.
         d.plan.push(Write::OpenGate {
             workload: workload.name.clone(),
@@ -159,6 +168,46 @@ fn stable(d: &mut Draft<'_>, workload: &Workload) -> Option<Revision> {
 }
 
 /// The version that a ReplicaSet runs.
+/// What serves in the place of a stable version of which nothing is left: the Deployment was deleted and made anew, or
+/// its ReplicaSet was deleted. Only behind a closed gate; what rolls with an open one is a bypass and recorded as such.
+fn replaced(d: &mut Draft<'_>, workload: &Workload, stable: &Revision) -> Option<Revision> {
+    if !workload.paused || d.s.replica_sets.iter().any(|set| set.digest == stable.digest) {
+        return None;
+    }
+    let serving: Vec<_> = d.s.replica_sets.iter().filter(|set| set.replicas > 0).collect();
+    if workload.available == 0 && serving.iter().all(|set| set.available == 0) {
+        // Nothing of it is left and nothing serves in its place: there is nothing to compare with, nor to go back to.
+        d.status.stable = None;
+        return None;
+    }
+    // ReplicaSets are known from a watch that may lag: what it shows must be what the Deployment itself counts.
+    let present =
+        |sets: &mut dyn Iterator<Item = &ReplicaSetFacts>| sets.map(|set| set.present).fold(0, u32::saturating_add);
+    let all = present(&mut d.s.replica_sets.iter());
+    let newest = present(&mut d.s.replica_sets.iter().filter(|set| set.digest == workload.digest));
+    if (all, newest) != (workload.status_replicas, workload.updated) {
+        return None;
+    }
+    let [one] = serving.as_slice() else { return None };
+    if one.available != one.replicas || one.replicas != workload.replicas {
+        return None;
+    }
+    let found = revision(one);
+    d.notify(
+        Severity::Warning,
+        format!("adopted.{}.{}", names::short(&found.digest), one.uid),
+        "Adopted",
+        "Adopt",
+        format!(
+            "nothing is left of the stable version {} (ReplicaSet {}); {}, which runs on {} pods of Deployment {}, is taken as stable",
+            names::short(&stable.digest), stable.replica_set, one.name, one.replicas, workload.name
+        ),
+    );
+    d.status.stable = Some(found.clone());
+    d.status.rejected.retain(|rejected| *rejected != found.digest);
+    Some(found)
+}
+
 pub(super) fn revision(set: &ReplicaSetFacts) -> Revision {
     let images = set.images.iter().take(IMAGES).cloned().collect();
     Revision { digest: set.digest.clone(), replica_set: set.name.clone(), images }
@@ -240,6 +289,8 @@ fn held_back(d: &mut Draft<'_>, workload: &Workload, stable: &Revision) -> bool 
         return false;
     }
     if d.status.rejected.contains(&workload.digest) {
+        // What serves goes on being watched: this template may lie here for days.
+        after::watch(d);
         let run = d.status.run.as_ref().filter(|run| run.revision == workload.digest);
         let how = run.and_then(|run| run.summary.clone()).unwrap_or_else(|| "it was taken back before".to_owned());
         if d.s.rollout.spec.on_rollback == OnRollback::RestoreTemplate {
@@ -265,7 +316,7 @@ fn held_back(d: &mut Draft<'_>, workload: &Workload, stable: &Revision) -> bool 
         failed && run.revision != workload.digest
     });
     let remediates = remediates.map(|run| run.release.clone());
-    begin(d, workload, stable, remediates);
+    begin(d, (&workload.digest, &workload.images), workload.available, stable, remediates);
     d.status.verdict = VerdictWord::None;
     d.log(
         Severity::Normal,
@@ -277,15 +328,21 @@ fn held_back(d: &mut Draft<'_>, workload: &Workload, stable: &Revision) -> bool 
 }
 
 /// Makes a new attempt the present one.
-fn begin(d: &mut Draft<'_>, workload: &Workload, stable: &Revision, remediates: Option<String>) {
+fn begin(
+    d: &mut Draft<'_>,
+    (digest, images): (&String, &[String]),
+    serving: u32,
+    stable: &Revision,
+    remediates: Option<String>,
+) {
     let number = d.status.attempts.saturating_add(1);
     let rollout = &d.s.rollout;
     let run = Run {
-        release: names::release(&rollout.name, &rollout.uid, number, &workload.digest),
+        release: names::release(&rollout.name, &rollout.uid, number, digest),
         number,
-        revision: workload.digest.clone(),
+        revision: digest.clone(),
         from_revision: stable.digest.clone(),
-        images: workload.images.iter().take(IMAGES).cloned().collect(),
+        images: images.iter().take(IMAGES).cloned().collect(),
         remediates,
         step: Step::Preflight,
         step_at: d.s.now,
@@ -294,7 +351,7 @@ fn begin(d: &mut Draft<'_>, workload: &Workload, stable: &Revision, remediates: 
         routes: Vec::new(),
         forecast: Vec::new(),
         traffic: TrafficState::default(),
-        signals: kept::known(&d.status, &workload.digest, &stable.digest),
+        signals: kept::known(&d.status, digest, &stable.digest),
         restarts_before: 0,
         outcome: None,
         trigger: None,
@@ -303,7 +360,7 @@ fn begin(d: &mut Draft<'_>, workload: &Workload, stable: &Revision, remediates: 
         summary: None,
         times: Times { requested_at: Some(d.s.now), ..Times::default() },
         max_weight: 0,
-        serving: workload.available,
+        serving,
         effective_weight: None,
         approved: Vec::new(),
         interventions: people::asked_since(d.status.run.as_ref()),
@@ -315,6 +372,42 @@ fn begin(d: &mut Draft<'_>, workload: &Workload, stable: &Revision, remediates: 
     kept::keep(&mut d.status);
     d.status.run = Some(run);
     d.status.watching = None;
+}
+
+/// A version that rolled past the gate until it was closed again, by another template as a rule, before anybody looked:
+/// some of its pods serve on. It is recorded as what it is.
+fn stray(d: &mut Draft<'_>, workload: &Workload, stable: &Revision) -> bool {
+    // What the last attempt let roll, with or without analysis, is in its record.
+    let rolled = |run: &&Run| run.effective_weight.is_some() || run.outcome == Some(Outcome::Bypassed);
+    let last = d.status.run.as_ref().filter(rolled).map(|run| run.revision.clone()).unwrap_or_default();
+    let found = d.s.replica_sets.iter().find(|set| set.replicas > 0 && set.digest != stable.digest);
+    // Where stable serves nobody the other one is an intruder, and goes.
+    let serves = d.s.replica_sets.iter().any(|set| set.digest == stable.digest && set.replicas > 0);
+    let (true, None, Some(set)) = (workload.paused && serves, &d.status.alongside, found) else { return false };
+    d.status.alongside = Some(set.digest.clone());
+    if set.digest == last {
+        return false;
+    }
+    let message = format!(
+        "template {} of Deployment {} rolled without analysis, past the gate that is closed again: {} of its pods serve on (ReplicaSet {})",
+        names::short(&set.digest),
+        workload.name,
+        set.replicas,
+        set.name
+    );
+    bypassed(d, (&set.digest, &set.images), workload.available, stable, message);
+    true
+}
+
+/// Records a version that everybody meets, or may meet, without analysis.
+fn bypassed(d: &mut Draft<'_>, of: (&String, &[String]), serving: u32, stable: &Revision, message: String) {
+    begin(d, of, serving, stable, None);
+    if let Some(run) = d.status.run.as_mut() {
+        // Everybody meets it, and there is no canary to take back.
+        run.times.exposed_at = Some(d.s.now);
+        run.max_weight = 100;
+    }
+    d.end(End::by_person(Outcome::Bypassed, "Bypassed", message));
 }
 
 /// A template that Sluice did not release is rolling or has rolled: recorded, never claimed as governed.
@@ -332,13 +425,7 @@ fn rolled_past(d: &mut Draft<'_>, workload: &Workload) -> bool {
         .as_ref()
         .is_some_and(|run| run.revision == workload.digest && run.outcome == Some(Outcome::Bypassed));
     if !recorded && let Some(stable) = d.status.stable.clone() {
-        begin(d, workload, &stable, None);
-        if let Some(run) = d.status.run.as_mut() {
-            // Everybody meets it, and there is no canary to take back.
-            run.times.exposed_at = Some(d.s.now);
-            run.max_weight = 100;
-        }
-        d.end(End::by_person(Outcome::Bypassed, "Bypassed", message));
+        bypassed(d, (&workload.digest, &workload.images), workload.available, &stable, message);
         return true;
     }
     let new_set = d.s.replica_sets.iter().find(|set| set.digest == workload.digest);

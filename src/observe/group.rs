@@ -26,9 +26,10 @@ pub(super) fn busy(rollouts: &[Arc<DeserializeGuard<Rollout>>], of: &Rollout) ->
         .filter(|other| other.namespace() == of.namespace() && other.uid() != of.uid())
         .filter(|other| other.spec.group.as_ref() == Some(group))
         .filter_map(|other| Some((other, attempt(other).filter(|run| run.step != Step::Preflight)?)))
-        .find(|(other, run)| match own {
+        .filter(|(other, run)| match own {
             None => true,
             Some(own) => run.wave.is_some() || age(other, run) < age(of, own),
         })
         .map(|(other, _)| other.name_any())
+        .min()
 }

@@ -12,6 +12,8 @@ mod patience;
 mod secrets;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use jiff::Timestamp;
 use kube::api::{DynamicObject, ListParams};
@@ -32,7 +34,7 @@ use crate::watch::Stores;
 use crate::watch::guard::Guarded;
 use crate::watch::policies::{Shipped, look_over};
 use crate::watch::triggers::Concerns as _;
-use crate::watch::views::{DeploymentView, PodView, ServiceView};
+use crate::watch::views::{DeploymentView, PodView, ReplicaSetView, ScalerView, ServiceView};
 use patience::within;
 
 /// Pods of stable that are compared with the canary's.
@@ -47,6 +49,8 @@ pub struct Remembered {
     pub gate: Option<GateProof>,
     /// The last write that failed, if no later one succeeded.
     pub last_error: Option<String>,
+    /// The caches have proven to be old: ask the API server.
+    pub live: bool,
 }
 
 /// A read that failed.
@@ -87,6 +91,23 @@ impl Error {
     }
 }
 
+/// The Rollout as the API server has it; none if it is not the same any more, or cannot be read.
+pub async fn rollout(client: &Client, cached: &Rollout) -> Result<Option<Rollout>, Error> {
+    let name = cached.name_any();
+    let api: Api<Guarded<Rollout>> = Api::namespaced(client.clone(), &cached.namespace().unwrap_or_default());
+    let found = within(format!("Rollout {name}"), || api.get_opt(&name)).await?;
+    Ok(found.and_then(|guard| guard.0.ok()).filter(|rollout| rollout.uid() == cached.uid()))
+}
+
+/// What was read of the world of one Rollout.
+#[derive(Debug)]
+pub struct Observed {
+    /// What `decide` may know.
+    pub snapshot: Snapshot,
+    /// A cache showed something else than the API server, where both were looked at.
+    pub behind: bool,
+}
+
 /// Reads the world of one Rollout.
 pub async fn observe(
     now: Timestamp,
@@ -96,7 +117,7 @@ pub async fn observe(
     readings: Vec<Reading>,
     remembered: Remembered,
     policies: &Shipped,
-) -> Result<Snapshot, Error> {
+) -> Result<Observed, Error> {
     let namespace = rollout.namespace().unwrap_or_default();
     let name = rollout.name_any();
     let spec = &rollout.spec;
@@ -106,12 +127,19 @@ pub async fn observe(
     let canary_service_name = spec.traffic.canary_service_name();
     let uid = rollout.uid().unwrap_or_default();
     // Leaving traffic and canary behind because a cache had not seen them yet would be harm; these passes are few.
-    let live = rollout.meta().deletion_timestamp.is_some()
-        || run.as_ref().is_some_and(|run| matches!(run.step, Step::Reverting | Step::Closing));
-    let reader = Reader { client, namespace: &namespace, live };
-
     let workload = stores.deployments.get(&local(&spec.target_ref.name, &namespace));
-    let workload_uid = workload.as_ref().and_then(|workload| workload.uid()).unwrap_or_default();
+    let cached_sets = owned_sets(workload.as_deref(), stores.replica_sets.state().iter().map(|set| set.as_ref()));
+    let odd = oddly_served(workload.as_deref(), &cached_sets, status.stable.as_ref());
+    let live = odd
+        || remembered.live
+        || rollout.meta().deletion_timestamp.is_some()
+        || run.as_ref().is_some_and(|run| matches!(run.step, Step::Reverting | Step::Closing));
+    let reader = Reader { client, namespace: &namespace, live, behind: AtomicBool::new(false) };
+
+    let workload = reader.get(&spec.target_ref.name, workload).await?;
+    let mut replica_sets = if odd { reader.replica_sets(workload.as_ref()).await? } else { cached_sets };
+    // A cache has no order; equal worlds are to look equal.
+    replica_sets.sort_by(|one, other| one.name.cmp(&other.name));
     let mut routes = Vec::new();
     // A route that was taken out of the spec in mid-run must be put back all the same.
     let governed = run.iter().flat_map(|run| &run.routes).map(|backup| (backup.kind, &backup.route));
@@ -139,13 +167,6 @@ pub async fn observe(
         }
         Some(_) | None => None,
     };
-    let replica_sets: Vec<ReplicaSetFacts> = stores
-        .replica_sets
-        .state()
-        .iter()
-        .filter(|set| set.owner_references().iter().any(|owner| owner.uid == workload_uid && !workload_uid.is_empty()))
-        .map(|set| facts::replica_set(set))
-        .collect();
     let stable_template = match &status.stable {
         Some(stable)
             if run.as_ref().is_some_and(needs_stable_template)
@@ -163,10 +184,14 @@ pub async fn observe(
         }
         (_, _) => None,
     };
+    let mut canary_pods: Vec<PodFacts> = pods.map(|pod| facts::pod(pod)).collect();
+    canary_pods.sort_by(|one, other| one.name.cmp(&other.name));
     let neighbours = neighbours::around(&reader, stores, &name, &uid).await?;
-    Ok(Snapshot {
+    let scaler = scaler(&reader, stores, rollout, &namespace).await?;
+    let behind = reader.behind.into_inner();
+    let snapshot = Snapshot {
         now,
-        workload: workload.as_ref().map(|workload| facts::workload(workload)),
+        workload: workload.as_ref().map(facts::workload),
         replica_sets,
         stable_service: stable_service.as_ref().map(|service| facts::service(service, &uid)),
         canary_service: canary_service.as_ref().map(|service| facts::service(service, &uid)),
@@ -177,7 +202,7 @@ pub async fn observe(
             .collect(),
         live,
         canary: canary.as_ref().map(|canary| facts::canary(canary, &uid)),
-        canary_pods: pods.map(|pod| facts::pod(pod)).collect(),
+        canary_pods,
         stable_pods,
         canary_endpoints: endpoints.map(|slice| facts::ready(slice)).fold(0, u32::saturating_add),
         provider: stores
@@ -196,13 +221,7 @@ pub async fn observe(
         }),
         policies: look_over(policies, &stores.gate.all(), stores.freshness.serves("MutatingAdmissionPolicy")),
         interventions: asked(&stores.interventions.state(), &name, &namespace),
-        scaler: stores
-            .scalers
-            .state()
-            .iter()
-            .filter(|scaler| scaler.namespace().as_deref() == Some(namespace.as_str()) && scaler.concerns(rollout))
-            .min_by_key(|scaler| scaler.name_any())
-            .map(|scaler| facts::scaler(scaler)),
+        scaler: scaler.as_ref().map(facts::scaler),
         group_busy: group::busy(&stores.rollouts.state(), rollout),
         neighbours,
         gate: remembered.gate,
@@ -220,7 +239,42 @@ pub async fn observe(
             spec: spec.clone(),
             status,
         },
-    })
+    };
+    Ok(Observed { snapshot, behind })
+}
+
+/// The autoscaler of the workload. What was frozen must not be left so because a cache had not seen it yet.
+async fn scaler(
+    reader: &Reader<'_>,
+    stores: &Stores,
+    rollout: &Rollout,
+    namespace: &str,
+) -> Result<Option<ScalerView>, Error> {
+    let all = stores.scalers.state();
+    let here = all.iter().filter(|scaler| scaler.namespace().as_deref() == Some(namespace));
+    let cached = here.filter(|scaler| scaler.concerns(rollout)).min_by_key(|scaler| scaler.name_any());
+    let run = rollout.status.as_ref().and_then(|status| status.run.as_ref());
+    let frozen = run.and_then(|run| run.scaler.as_ref()).map(|backup| backup.name.clone());
+    let Some(name) = cached.map(|scaler| scaler.name_any()).or(frozen) else { return Ok(None) };
+    let cached = stores.scalers.get(&local(&name, namespace));
+    Ok(reader.get(&name, cached).await?.filter(|scaler: &ScalerView| scaler.concerns(rollout)))
+}
+
+/// The ReplicaSets of a workload.
+fn owned_sets<'a>(
+    workload: Option<&DeploymentView>,
+    all: impl Iterator<Item = &'a ReplicaSetView>,
+) -> Vec<ReplicaSetFacts> {
+    let Some(uid) = workload.and_then(ResourceExt::uid) else { return Vec::new() };
+    all.filter(|set| set.owner_references().iter().any(|owner| owner.uid == uid)).map(facts::replica_set).collect()
+}
+
+/// Behind the closed gate something else than stable seems to serve. What follows from that changes what is stable, or
+/// puts a template back: it must not follow from a cache that lags.
+fn oddly_served(workload: Option<&DeploymentView>, sets: &[ReplicaSetFacts], stable: Option<&Revision>) -> bool {
+    let (Some(workload), Some(stable)) = (workload, stable) else { return false };
+    let other = |set: &ReplicaSetFacts| set.digest != stable.digest && set.replicas > 0;
+    workload.spec.paused && (sets.iter().any(other) || !sets.iter().any(|set| set.digest == stable.digest))
 }
 
 /// A promotion that ends badly goes from `Promoting` to `Reverting` within one pass; the template must be at hand.
@@ -238,7 +292,7 @@ fn puts_back(workload: &DeploymentView, stable: &Revision, sets: &[ReplicaSetFac
 }
 
 /// Interventions without an answer, in the order in which they were made.
-fn asked(all: &[std::sync::Arc<Intervention>], rollout: &str, namespace: &str) -> Vec<InterventionFacts> {
+fn asked(all: &[Arc<Intervention>], rollout: &str, namespace: &str) -> Vec<InterventionFacts> {
     let mut open: Vec<_> = all
         .iter()
         .filter(|one| one.namespace().as_deref() == Some(namespace) && one.spec.rollout == rollout)
@@ -258,7 +312,7 @@ fn local<K: Resource<DynamicType = ()>>(name: &str, namespace: &str) -> ObjectRe
 }
 
 /// An older Rollout of the same namespace that names the same workload.
-fn rival(rollouts: &[std::sync::Arc<DeserializeGuard<Rollout>>], of: &Rollout) -> Option<String> {
+fn rival(rollouts: &[Arc<DeserializeGuard<Rollout>>], of: &Rollout) -> Option<String> {
     let age = |rollout: &Rollout| (rollout.creation_timestamp().map(|time| time.0), rollout.uid());
     rollouts
         .iter()
@@ -266,7 +320,7 @@ fn rival(rollouts: &[std::sync::Arc<DeserializeGuard<Rollout>>], of: &Rollout) -
         .filter(|other| other.namespace() == of.namespace() && other.uid() != of.uid())
         .filter(|other| other.spec.target_ref == of.spec.target_ref && age(other) < age(of))
         .map(|other| other.name_any())
-        .next()
+        .min()
 }
 
 /// Reads single objects, from the API server where that is called for.
@@ -274,10 +328,12 @@ struct Reader<'a> {
     client: &'a Client,
     namespace: &'a str,
     live: bool,
+    /// A cache was older than what was read.
+    behind: AtomicBool,
 }
 
 impl Reader<'_> {
-    async fn get<K>(&self, name: &str, cached: Option<std::sync::Arc<K>>) -> Result<Option<K>, Error>
+    async fn get<K>(&self, name: &str, cached: Option<Arc<K>>) -> Result<Option<K>, Error>
     where
         K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>
             + Clone
@@ -291,8 +347,18 @@ impl Reader<'_> {
             return Ok(None);
         }
         let what = format!("{} {name}", K::kind(&()));
-        let api = Api::<K>::namespaced(self.client.clone(), self.namespace);
-        within(what, || api.get_opt(name)).await
+        let api = Api::<Guarded<K>>::namespaced(self.client.clone(), self.namespace);
+        let found = match within(what.clone(), || api.get_opt(name)).await? {
+            Some(Guarded(read)) => {
+                Some(read.map_err(|unreadable| Error::Unreadable { what, error: unreadable.error })?)
+            }
+            None => None,
+        };
+        let version = |object: Option<&K>| object.and_then(ResourceExt::resource_version);
+        if version(found.as_ref()) != version(cached.as_deref()) {
+            self.behind.store(true, Ordering::Relaxed);
+        }
+        Ok(found)
     }
 
     /// A route of either kind.
@@ -309,13 +375,24 @@ impl Reader<'_> {
         })
     }
 
+    /// The ReplicaSets of a workload, from the API server.
+    async fn replica_sets(&self, workload: Option<&DeploymentView>) -> Result<Vec<ReplicaSetFacts>, Error> {
+        let Some(workload) = workload else { return Ok(Vec::new()) };
+        let labels = workload.spec.selector.match_labels.iter().map(|(key, value)| format!("{key}={value}"));
+        let params = ListParams::default().labels(&labels.collect::<Vec<_>>().join(","));
+        let api: Api<Guarded<ReplicaSetView>> = Api::namespaced(self.client.clone(), self.namespace);
+        let found = within("ReplicaSets".to_owned(), || api.list(&params)).await?;
+        Ok(owned_sets(Some(workload), found.items.iter().filter_map(|set| set.0.as_ref().ok())))
+    }
+
     /// The pods that a workload selects, as many as one page holds.
     async fn pods(&self, labels: &BTreeMap<String, String>) -> Result<Vec<PodFacts>, Error> {
         let selector: Vec<String> = labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
         let params = ListParams::default().labels(&selector.join(",")).limit(MOST_PODS);
-        let api: Api<PodView> = Api::namespaced(self.client.clone(), self.namespace);
+        let api: Api<Guarded<PodView>> = Api::namespaced(self.client.clone(), self.namespace);
         let pods = within("pods".to_owned(), || api.list(&params)).await?;
-        let here = pods.items.iter().filter(|pod| pod.meta().deletion_timestamp.is_none());
+        let pods = pods.items.iter().filter_map(|pod| pod.0.as_ref().ok());
+        let here = pods.filter(|pod| pod.meta().deletion_timestamp.is_none());
         Ok(here.map(facts::pod).collect())
     }
 

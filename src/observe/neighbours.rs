@@ -32,7 +32,7 @@ pub(super) async fn around(
         cached.iter().filter(|one| here(&|| one.namespace())).map(|one| policy(one, rollout_uid)).collect();
     if reader.live {
         let made_for = format!("{}={}", names::ROLLOUT_NAME_LABEL, names::with_suffix(rollout, ""));
-        let api: Api<NetworkPolicyView> = Api::namespaced(reader.client.clone(), namespace);
+        let api: Api<Guarded<NetworkPolicyView>> = Api::namespaced(reader.client.clone(), namespace);
         let params = ListParams::default().labels(&made_for);
         let made = within("NetworkPolicies".to_owned(), || api.list(&params)).await?;
         policies.retain(|policy| !policy.ours);
@@ -43,10 +43,13 @@ pub(super) async fn around(
     let foreign = cached.iter().filter(|one| !here(&|| one.namespace()) && may_reach(&one.spec, namespace));
     let pods = stores.pods.state();
     let pods = pods.iter().filter(|pod| belongs(pod.as_ref(), rollout, namespace)).count();
+    let mut services: Vec<SelectingService> = services
+        .map(|service| SelectingService { name: service.name_any(), selector: service.spec.selector.clone() })
+        .collect();
+    // A cache has no order; equal worlds are to look equal.
+    services.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(Neighbours {
-        services: services
-            .map(|service| SelectingService { name: service.name_any(), selector: service.spec.selector.clone() })
-            .collect(),
+        services,
         budgets: budgets
             .map(|budget| BudgetFacts {
                 name: budget.name_any(),

@@ -1,10 +1,10 @@
-//! How long a watch that failed waits until it is begun again. Knows time and chance, nothing of what is watched.
+//! How long a watch that failed waits until it is begun again. Knows time, nothing of what is watched.
 //!
 //! kube's own pause doubles up to half a minute and forgets its failures after two quiet minutes: where something in
 //! between ends connections more often, as load balancers do, every watch would be away for half of the time, and what is
 //! decided meanwhile is decided on what was.
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::{Duration, Instant};
 
 use kube::runtime::utils::Backoff;
@@ -21,12 +21,20 @@ const WELL: Duration = Duration::from_secs(10);
 /// The pauses of one watch.
 #[derive(Debug, Default)]
 pub(super) struct Again {
+    kind: &'static str,
+    /// Pauses so far.
+    pauses: u32,
     failures: u32,
     /// When the last pause was over.
     resumed: Option<Instant>,
 }
 
 impl Again {
+    /// Of the watch of this kind.
+    pub(super) fn of(kind: &'static str) -> Self {
+        Self { kind, ..Self::default() }
+    }
+
     fn after(&mut self, now: Instant, chance: f64) -> Duration {
         if self.resumed.is_some_and(|resumed| now.saturating_duration_since(resumed) >= WELL) {
             self.failures = 0;
@@ -44,8 +52,11 @@ impl Iterator for Again {
     type Item = Duration;
 
     fn next(&mut self) -> Option<Duration> {
-        // The standard library seeds it from the system's randomness.
-        let chance = f64::from(u16::try_from(RandomState::new().hash_one(0) >> 48).unwrap_or_default()) / 65_536.0;
+        // Different for each kind and each time, and the same when it happens again.
+        self.pauses = self.pauses.wrapping_add(1);
+        let mut hasher = DefaultHasher::new();
+        (self.kind, self.pauses).hash(&mut hasher);
+        let chance = f64::from(u16::try_from(hasher.finish() >> 48).unwrap_or_default()) / 65_536.0;
         Some(self.after(clock::instant(), chance))
     }
 }

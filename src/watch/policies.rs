@@ -129,7 +129,10 @@ fn parsed(manifests: &str, account: &str) -> Vec<Policy> {
 /// themselves who asks, and it is verified all the same.
 pub fn look_over(shipped: &Shipped, found: &[Policy], mutating: bool) -> GatePolicies {
     let mut digest = Sha256::new();
-    for one in found {
+    // A cache has no order, and each process another one; the fingerprint is of the policies alone.
+    let mut in_order: Vec<&Policy> = found.iter().collect();
+    in_order.sort_by(|one, other| (&one.kind, &one.name).cmp(&(&other.kind, &other.name)));
+    for one in in_order {
         digest.update(format!("{}/{}:{}", one.kind, one.name, one.spec));
     }
     let fingerprint = digest.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
@@ -186,6 +189,9 @@ mod tests {
         }
         let good = look_over(&shipped, &found, true);
         assert_eq!((&good.problems, &good.unstamped), (&Vec::new(), &Vec::new()));
+
+        found.reverse();
+        assert_eq!(look_over(&shipped, &found, true).fingerprint, good.fingerprint, "the order is not part of it");
 
         let gate = found.iter_mut().find(|one| one.kind == "MutatingAdmissionPolicy" && one.name == "sluice-gate");
         gate.unwrap().spec["matchConditions"] = json!([]);

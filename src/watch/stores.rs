@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 
 use super::Freshness;
 use super::again::Again;
+use super::guard::{Guarded, Unreadable};
 use super::neighbours::{BudgetView, NetworkPolicyView};
 use super::policies::{
     MutatingAdmissionPolicy, MutatingAdmissionPolicyBinding, Policy, PolicyView, ValidatingAdmissionPolicy,
@@ -104,8 +105,10 @@ pub fn stores(client: &Client, freshness: &Freshness, wake: &mpsc::Sender<Rollou
     let changes = objects(
         "Rollout",
         Needed::Always,
-        Api::<DeserializeGuard<Rollout>>::all(client.clone()),
+        Api::<Guarded<Rollout>>::all(client.clone()),
         every(),
+        // One that cannot be read stays in sight as such: its status says so.
+        |event| Some(each(event, DeserializeGuard::from)),
         writer,
         freshness,
     );
@@ -233,7 +236,7 @@ where
     freshness.expect(kind);
     let noted = freshness.clone();
     watcher(api, config)
-        .backoff(Again::default())
+        .backoff(Again::of(kind))
         .modify(trim)
         .inspect(move |event| match event {
             Ok(Event::InitDone) => noted.ready(kind),

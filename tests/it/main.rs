@@ -23,5 +23,6 @@ mod properties;
 mod reasons;
 mod routes;
 mod scenarios;
+mod simulated;
 mod wire;
 mod world;

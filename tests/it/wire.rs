@@ -275,7 +275,7 @@ async fn an_event_that_is_refused_is_sent_again_and_given_up_in_the_end() {
     let busy = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
         "reason": "TooManyRequests", "message": "busy", "code": 429});
     let (client, served) = served(429, busy);
-    record::publish(&writer(&client), &rollout(), &notice, "sluice-0").await.unwrap_err();
+    record::publish(&writer(&client), &Clock::system(), &rollout(), &notice, "sluice-0").await.unwrap_err();
     drop(client);
     let names: Vec<Value> = served.await.unwrap().iter().map(|sent| sent.body["metadata"]["name"].clone()).collect();
     assert_eq!(names.len(), 3);

@@ -300,6 +300,16 @@ pub(super) fn accepted_but_for_a_backend(route: &RouteFacts) -> bool {
     !route.parents.is_empty() && route.parents.iter().all(fine)
 }
 
+/// Whether the governed rule has the very weights that an attempt writes when it gives the canary nothing, and that the
+/// route did not have before: nobody else multiplies by a hundred.
+pub(super) fn zeroed(route: &RouteFacts, backup: &RouteBackup, stable: &str, canary: &str) -> bool {
+    let Ok((_, rule)) = governed_rule(route, backup.rule.as_deref(), stable) else { return false };
+    let there = rule.backends.iter().filter(|backend| lists(backup, canary) || backend.name != canary);
+    let there: Vec<u32> = there.map(|backend| backend.weight).collect();
+    let before: Vec<u32> = backup.backends.iter().map(|backend| backend.weight).collect();
+    there == at_share(backup, stable, canary, 0).0 && there != before
+}
+
 /// The share that the governed rule gives the canary now, in percent, rounded up; the largest of any rule if that one
 /// is not found any more.
 pub(super) fn present_share(route: &RouteFacts, backup: &RouteBackup, stable: &str, canary: &str) -> u8 {
