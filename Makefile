@@ -35,7 +35,7 @@ tools: # Says what is missing before anything is built
 
 .PHONY: build
 build: ## Build the operator, the demo application and the testbed
-	cargo build --locked --release --workspace --bins
+	cargo build --locked --release --workspace --exclude sim --bins
 
 .PHONY: image
 image: build ## Pack the images as archives that `ctr images import` and `kind load image-archive` take
@@ -67,12 +67,28 @@ else
 endif
 
 .PHONY: test
-test: tools lint unit e2e ## Set up what is needed and run every test
+test: tools lint unit sim e2e ## Set up what is needed and run every test
 
 .PHONY: unit
 unit: ## Run the tests that need no cluster
 	cargo test --locked --workspace --lib --bins
 	cargo test --locked --test it
+
+# `make sim SEEDS=100..200` runs these, `make sim SEEDS=17..18 HISTORY=1` shows what happens in one.
+SEEDS ?= 10000
+HISTORY ?=
+
+.PHONY: sim
+sim: ## Run the whole operator on a simulated cluster, seed after seed (SEEDS=10000)
+	cargo build --locked --profile sim --package sim
+	$(CARGO_TARGET_DIR)/sim/sim $(SEEDS) $(if $(HISTORY),--history,--kept tests/sim/seeds.txt --write $(CARGO_TARGET_DIR)/sim-failures)
+
+# As many seeds as each fault of the list is given to be noticed.
+MUTANT_SEEDS ?= 0..600
+
+.PHONY: mutants
+mutants: ## Break the operator on purpose and see which seeds of the simulation notice
+	python3 tests/sim/mutants.py $(MUTANT_SEEDS) $(CARGO_TARGET_DIR)/mutants
 
 .PHONY: e2e
 e2e: tools build ## Run the end-to-end tests on a testbed of their own
