@@ -149,10 +149,10 @@ pub async fn operate(ground: Ground, options: Options, told_to_stop: impl Future
         let mut every = tokio::time::interval(Duration::from_secs(60));
         loop {
             tokio::select! {
-            biased;
-                           _ = every.tick() => sweep(&sweeping),
-                           _ = sweep_stop.changed() => break,
-                       }
+                biased;
+                _ = every.tick() => sweep(&sweeping),
+                _ = sweep_stop.changed() => break,
+            }
         }
         ("sweeper", Ok(()))
     });
@@ -163,10 +163,10 @@ pub async fn operate(ground: Ground, options: Options, told_to_stop: impl Future
         election.spawn(async move {
             // Who does not see everything must not lead.
             tokio::select! {
-            biased;
-                           Ok(()) = seeing => elector.run(until(release)).await,
-                           () = until(release.clone()) => Ended::Released,
-                       }
+                biased;
+                Ok(()) = seeing => elector.run(until(release)).await,
+                () = until(release.clone()) => Ended::Released,
+            }
         });
     }
     let mut control: JoinSet<(&'static str, anyhow::Result<()>)> = JoinSet::new();
@@ -179,10 +179,10 @@ pub async fn operate(ground: Ground, options: Options, told_to_stop: impl Future
             leadership.acquired().await;
         };
         tokio::select! {
-        biased;
-                   () = standby(leading, &mut inbox) => {}
-                   () = until(stop.clone()) => return ("controller", Ok(())),
-               }
+            biased;
+            () = standby(leading, &mut inbox) => {}
+            () = until(stop.clone()) => return ("controller", Ok(())),
+        }
         tracing::info!("starting");
         // What changed before this process led is seen by looking at every Rollout once.
         let every: Vec<RolloutRef> =
@@ -200,31 +200,31 @@ pub async fn operate(ground: Ground, options: Options, told_to_stop: impl Future
     });
 
     let ended: Option<Task> = tokio::select! {
-    biased;
-           () = told_to_stop => {
-               tracing::info!("told to stop");
-               None
-           }
-           Some(ended) = tasks.join_next() => Some(ended),
-           Some(ended) = control.join_next() => Some(ended),
-           // At once, with whatever is under way: another process may begin to decide in a few seconds.
-           Some(lost) = election.join_next() => return Err(no_more(lost)),
-       };
+        biased;
+        () = told_to_stop => {
+            tracing::info!("told to stop");
+            None
+        }
+        Some(ended) = tasks.join_next() => Some(ended),
+        Some(ended) = control.join_next() => Some(ended),
+        // At once, with whatever is under way: another process may begin to decide in a few seconds.
+        Some(lost) = election.join_next() => return Err(no_more(lost)),
+    };
     // Stopping moves nothing: passes in progress end, everything else is in the cluster.
     let _ = stop_sender.send(true);
     tokio::select! {
-    biased;
-           quiet = tokio::time::timeout(LAST_PASSES, control.join_next()) => {
-               if quiet.is_err() {
-                   // Their writes may still arrive, so the Lease has to run out.
-                   tracing::warn!("passes did not end within {} s: the Lease is not released", LAST_PASSES.as_secs());
-               } else {
-                   let _ = release_sender.send(true);
-                   let _ = tokio::time::timeout(leadership::CALL, election.join_next()).await;
-               }
-           }
-           Some(lost) = election.join_next() => return Err(no_more(lost)),
-       }
+        biased;
+        quiet = tokio::time::timeout(LAST_PASSES, control.join_next()) => {
+            if quiet.is_err() {
+                // Their writes may still arrive, so the Lease has to run out.
+                tracing::warn!("passes did not end within {} s: the Lease is not released", LAST_PASSES.as_secs());
+            } else {
+                let _ = release_sender.send(true);
+                let _ = tokio::time::timeout(leadership::CALL, election.join_next()).await;
+            }
+        }
+        Some(lost) = election.join_next() => return Err(no_more(lost)),
+    }
     match ended {
         None => Ok(()),
         Some(Ok((name, Ok(())))) => anyhow::bail!("the {name} task ended by itself"),
@@ -249,10 +249,10 @@ async fn standby(leading: impl Future<Output = ()>, inbox: &mut mpsc::Receiver<R
     let mut leading = pin!(leading);
     loop {
         tokio::select! {
-        biased;
-                   () = &mut leading => return,
-                   Some(_) = inbox.recv() => {}
-               }
+            biased;
+            () = &mut leading => return,
+            Some(_) = inbox.recv() => {}
+        }
     }
 }
 
@@ -302,10 +302,10 @@ async fn told_to_stop() {
         }
     };
     tokio::select! {
-    biased;
-           () = interrupt => {}
-           () = terminate => {}
-       }
+        biased;
+        () = interrupt => {}
+        () = terminate => {}
+    }
 }
 
 #[cfg(test)]

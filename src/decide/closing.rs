@@ -9,7 +9,7 @@ use super::time::{elapsed, human, later, times};
 use super::verdict;
 use super::weights::{self, RouteState};
 use super::words::{grouped, share_text};
-use super::{rest, scaler};
+use super::{leftovers, rest, scaler};
 use crate::api::{
     Duration, Exposure, Outcome, Phase, ReleaseSpec, ReleaseStatus, ReworkEventSpec, ReworkKind, Run, Step, Trigger,
 };
@@ -192,15 +192,7 @@ fn restore(d: &mut Draft<'_>) -> Option<jiff::Timestamp> {
 
 /// Deletes what was made for the canary; true when it is gone.
 fn remove(d: &mut Draft<'_>) -> bool {
-    let mut gone = d.s.live;
-    if let Some(canary) = d.s.canary.as_ref().filter(|canary| canary.ours) {
-        gone = false;
-        d.plan.push(Write::DeleteCanary { name: canary.name.clone(), uid: canary.uid.clone() });
-    }
-    if let Some(service) = d.s.canary_service.as_ref().filter(|service| service.ours) {
-        gone = false;
-        d.plan.push(Write::DeleteService { name: service.name.clone(), uid: service.uid.clone() });
-    }
+    let mut gone = !leftovers::take_away(d) && d.s.live;
     let policies: Vec<Write> = clones::ours(d.s).map(clones::delete).collect();
     if !policies.is_empty() {
         // A pod that is ending may still have something to say, and somebody to say it to.

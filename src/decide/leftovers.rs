@@ -35,16 +35,22 @@ pub(super) fn sweep(d: &mut Draft<'_>) {
             return d.plan.push(Write::PatchRoute { kind, name, weight: None, patch });
         }
     }
-    if let Some(canary) = d.s.canary.as_ref().filter(|canary| canary.ours) {
-        d.plan.push(Write::DeleteCanary { name: canary.name.clone(), uid: canary.uid.clone() });
-    }
-    if let Some(service) = d.s.canary_service.as_ref().filter(|service| service.ours) {
-        d.plan.push(Write::DeleteService { name: service.name.clone(), uid: service.uid.clone() });
-    }
+    take_away(d);
     if d.s.canary.is_none() {
         let policies: Vec<Write> = clones::ours(d.s).map(clones::delete).collect();
         d.plan.extend(policies);
     }
+}
+
+/// Plans to delete the canary and its Service, where they are ours. True when one of them is still there.
+pub(super) fn take_away(d: &mut Draft<'_>) -> bool {
+    let canary = d.s.canary.as_ref().filter(|canary| canary.ours);
+    let canary = canary.map(|canary| Write::DeleteCanary { name: canary.name.clone(), uid: canary.uid.clone() });
+    let service = d.s.canary_service.as_ref().filter(|service| service.ours);
+    let service = service.map(|service| Write::DeleteService { name: service.name.clone(), uid: service.uid.clone() });
+    let there = canary.is_some() || service.is_some();
+    d.plan.extend(canary.into_iter().chain(service));
+    there
 }
 
 /// Plans to delete the ReplicaSets without pods that would come up instead of stable's.

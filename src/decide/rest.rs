@@ -103,10 +103,14 @@ pub(super) fn put_back(d: &mut Draft<'_>, workload: &Workload, stable: &Revision
 /// The proven version; found when it is not known yet.
 fn stable(d: &mut Draft<'_>, workload: &Workload) -> Option<Revision> {
     if let Some(stable) = d.status.stable.clone() {
-        let found = replaced(d, workload, &stable);
-        if d.status.stable.is_some() {
-            return Some(found.unwrap_or(stable));
+        if !lost(d, workload, &stable) {
+            return Some(stable);
         }
+        if !nobody_serves(d, workload) {
+            return Some(successor(d, workload, &stable).unwrap_or(stable));
+        }
+        // There is nothing to compare with, nor to go back to.
+        d.status.stable = None;
     }
     let serving: Vec<_> = d.s.replica_sets.iter().filter(|set| set.replicas > 0).collect();
     let found = if workload.paused {
@@ -136,9 +140,7 @@ fn stable(d: &mut Draft<'_>, workload: &Workload) -> Option<Revision> {
         "{} of {} pods run the newest template, {} available",
         workload.updated, workload.replicas, workload.available
     );
-    // The Deployment's own word as well: ReplicaSets that a watch has not shown yet may serve everybody.
-    let nobody = workload.available == 0 && serving.iter().all(|set| set.available == 0);
-    if workload.paused && workload.governed_by.is_some() && nobody {
+    if workload.paused && workload.governed_by.is_some() && nobody_serves(d, workload) {
         // A stable version that never was healthy must not keep its own fix out.
         d.plan.push(Write::OpenGate {
             workload: workload.name.clone(),
@@ -167,29 +169,28 @@ fn stable(d: &mut Draft<'_>, workload: &Workload) -> Option<Revision> {
     None
 }
 
-/// The version that a ReplicaSet runs.
-/// What serves in the place of a stable version of which nothing is left: the Deployment was deleted and made anew, or
-/// its ReplicaSet was deleted. Only behind a closed gate; what rolls with an open one is a bypass and recorded as such.
-fn replaced(d: &mut Draft<'_>, workload: &Workload, stable: &Revision) -> Option<Revision> {
-    if !workload.paused || d.s.replica_sets.iter().any(|set| set.digest == stable.digest) {
-        return None;
-    }
-    let serving: Vec<_> = d.s.replica_sets.iter().filter(|set| set.replicas > 0).collect();
-    if workload.available == 0 && serving.iter().all(|set| set.available == 0) {
-        // Nothing of it is left and nothing serves in its place: there is nothing to compare with, nor to go back to.
-        d.status.stable = None;
-        return None;
-    }
+/// Whether nothing of the stable version is left: the Deployment was deleted and made anew, or its ReplicaSet was
+/// deleted. Only behind a closed gate; what rolls with an open one is a bypass and recorded as such.
+fn lost(d: &Draft<'_>, workload: &Workload, stable: &Revision) -> bool {
+    workload.paused && !d.s.replica_sets.iter().any(|set| set.digest == stable.digest)
+}
+
+/// Whether no pod is available. By the Deployment's own word as well: ReplicaSets that a watch has not shown yet may
+/// serve everybody.
+fn nobody_serves(d: &Draft<'_>, workload: &Workload) -> bool {
+    workload.available == 0 && d.s.replica_sets.iter().all(|set| set.replicas == 0 || set.available == 0)
+}
+
+/// Takes what serves in the place of a stable version that is lost as the stable one.
+fn successor(d: &mut Draft<'_>, workload: &Workload, stable: &Revision) -> Option<Revision> {
+    let sets = &d.s.replica_sets;
     // ReplicaSets are known from a watch that may lag: what it shows must be what the Deployment itself counts.
-    let present =
-        |sets: &mut dyn Iterator<Item = &ReplicaSetFacts>| sets.map(|set| set.present).fold(0, u32::saturating_add);
-    let all = present(&mut d.s.replica_sets.iter());
-    let newest = present(&mut d.s.replica_sets.iter().filter(|set| set.digest == workload.digest));
-    if (all, newest) != (workload.status_replicas, workload.updated) {
-        return None;
-    }
+    let all = sets.iter().map(|set| set.present).fold(0, u32::saturating_add);
+    let newest = sets.iter().find(|set| set.digest == workload.digest).map_or(0, |set| set.present);
+    let serving: Vec<_> = sets.iter().filter(|set| set.replicas > 0).collect();
     let [one] = serving.as_slice() else { return None };
-    if one.available != one.replicas || one.replicas != workload.replicas {
+    let whole = one.available == one.replicas && one.replicas == workload.replicas;
+    if (all, newest) != (workload.status_replicas, workload.updated) || !whole {
         return None;
     }
     let found = revision(one);
@@ -208,6 +209,7 @@ fn replaced(d: &mut Draft<'_>, workload: &Workload, stable: &Revision) -> Option
     Some(found)
 }
 
+/// The version that a ReplicaSet runs.
 pub(super) fn revision(set: &ReplicaSetFacts) -> Revision {
     let images = set.images.iter().take(IMAGES).cloned().collect();
     Revision { digest: set.digest.clone(), replica_set: set.name.clone(), images }

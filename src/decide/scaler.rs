@@ -29,21 +29,15 @@ pub(super) fn freeze(d: &mut Draft<'_>) -> bool {
         Some(backup) if backup.name == scaler.name => backup.again.saturating_add(1),
         Some(_) | None => 0,
     };
-    let large = behavior.as_ref().is_some_and(|behavior| behavior.chars().count() > LONGEST);
-    if large {
-        let note = format!(
-            "spec.behavior of HorizontalPodAutoscaler {} has more than {LONGEST} characters and cannot be kept; it is left alone and may shrink stable",
-            scaler.name
-        );
-        let key = format!("{}.scaler", run.release);
-        d.notify(Severity::Warning, key, "ScalerConflict", "Scale", note);
-        return true;
-    }
-    if again > AGAIN {
-        let note = format!(
-            "HorizontalPodAutoscaler {} was changed {AGAIN} times during the attempt; it is left alone and may shrink stable",
-            scaler.name
-        );
+    let why = if behavior.as_ref().is_some_and(|behavior| behavior.chars().count() > LONGEST) {
+        Some(format!("has a spec.behavior of more than {LONGEST} characters, which cannot be kept"))
+    } else if again > AGAIN {
+        Some(format!("was changed {AGAIN} times during the attempt"))
+    } else {
+        None
+    };
+    if let Some(why) = why {
+        let note = format!("HorizontalPodAutoscaler {} {why}; it is left alone and may shrink stable", scaler.name);
         let key = format!("{}.scaler", run.release);
         d.notify(Severity::Warning, key, "ScalerConflict", "Scale", note);
         return true;

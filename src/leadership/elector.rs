@@ -89,32 +89,32 @@ impl Elector {
             if self.candidate.leads_until().is_some() {
                 changes = None; // whoever leads learns from its own writes
                 tokio::select! {
-                biased;
-                                   () = &mut release => return self.release().await,
-                                   () = tokio::time::sleep_until(until.into()) => {}
-                               }
+                    biased;
+                    () = &mut release => return self.release().await,
+                    () = tokio::time::sleep_until(until.into()) => {}
+                }
                 continue;
             }
             let changes = changes.get_or_insert_with(|| self.changes());
             let until = if watched { until } else { until.min(after(now, RETRY)) };
             tokio::select! {
-            biased;
-                           () = &mut release => return self.release().await,
-                           change = changes.next() => match change {
-                               Some(Ok(lease)) => {
-                                   watched = true;
-                                   self.saw(lease);
-                               }
-                               Some(Err(error)) => {
-                                   tracing::debug!(%error, "the Lease cannot be watched, looking every second");
-                                   watched = false;
-                               }
-                               None => watched = false,
-                           },
-                           () = tokio::time::sleep_until(until.into()) => if !watched {
-                               self.read().await;
-                           },
-                       }
+                biased;
+                () = &mut release => return self.release().await,
+                change = changes.next() => match change {
+                    Some(Ok(lease)) => {
+                        watched = true;
+                        self.saw(lease);
+                    }
+                    Some(Err(error)) => {
+                        tracing::debug!(%error, "the Lease cannot be watched, looking every second");
+                        watched = false;
+                    }
+                    None => watched = false,
+                },
+                () = tokio::time::sleep_until(until.into()) => if !watched {
+                    self.read().await;
+                },
+            }
         }
     }
 

@@ -126,10 +126,10 @@ pub async fn observe(
     let canary_name = names::canary(&spec.target_ref.name);
     let canary_service_name = spec.traffic.canary_service_name();
     let uid = rollout.uid().unwrap_or_default();
-    // Leaving traffic and canary behind because a cache had not seen them yet would be harm; these passes are few.
     let workload = stores.deployments.get(&local(&spec.target_ref.name, &namespace));
     let cached_sets = owned_sets(workload.as_deref(), stores.replica_sets.state().iter().map(|set| set.as_ref()));
     let odd = oddly_served(workload.as_deref(), &cached_sets, status.stable.as_ref());
+    // Leaving traffic and canary behind because a cache had not seen them yet would be harm; these passes are few.
     let live = odd
         || remembered.live
         || rollout.meta().deletion_timestamp.is_some()
@@ -311,6 +311,12 @@ fn local<K: Resource<DynamicType = ()>>(name: &str, namespace: &str) -> ObjectRe
     ObjectRef::new(name).within(namespace)
 }
 
+/// Whatever has these labels.
+fn selected(labels: &BTreeMap<String, String>) -> ListParams {
+    let selector: Vec<String> = labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    ListParams::default().labels(&selector.join(","))
+}
+
 /// An older Rollout of the same namespace that names the same workload.
 fn rival(rollouts: &[Arc<DeserializeGuard<Rollout>>], of: &Rollout) -> Option<String> {
     let age = |rollout: &Rollout| (rollout.creation_timestamp().map(|time| time.0), rollout.uid());
@@ -378,8 +384,7 @@ impl Reader<'_> {
     /// The ReplicaSets of a workload, from the API server.
     async fn replica_sets(&self, workload: Option<&DeploymentView>) -> Result<Vec<ReplicaSetFacts>, Error> {
         let Some(workload) = workload else { return Ok(Vec::new()) };
-        let labels = workload.spec.selector.match_labels.iter().map(|(key, value)| format!("{key}={value}"));
-        let params = ListParams::default().labels(&labels.collect::<Vec<_>>().join(","));
+        let params = selected(&workload.spec.selector.match_labels);
         let api: Api<Guarded<ReplicaSetView>> = Api::namespaced(self.client.clone(), self.namespace);
         let found = within("ReplicaSets".to_owned(), || api.list(&params)).await?;
         Ok(owned_sets(Some(workload), found.items.iter().filter_map(|set| set.0.as_ref().ok())))
@@ -387,8 +392,7 @@ impl Reader<'_> {
 
     /// The pods that a workload selects, as many as one page holds.
     async fn pods(&self, labels: &BTreeMap<String, String>) -> Result<Vec<PodFacts>, Error> {
-        let selector: Vec<String> = labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
-        let params = ListParams::default().labels(&selector.join(",")).limit(MOST_PODS);
+        let params = selected(labels).limit(MOST_PODS);
         let api: Api<Guarded<PodView>> = Api::namespaced(self.client.clone(), self.namespace);
         let pods = within("pods".to_owned(), || api.list(&params)).await?;
         let pods = pods.items.iter().filter_map(|pod| pod.0.as_ref().ok());

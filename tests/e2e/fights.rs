@@ -53,6 +53,15 @@ async fn governed(world: &World, app: &App, route: Value, rollout: Value) -> Val
     world.get(Kind::HttpRoute, "shop").unwrap()
 }
 
+/// A governed shop with this route whose v2 has 20% and waits, and a client; returns the route as it was before.
+async fn waved(world: &World, app: &App, route: &Value) -> (Value, Client) {
+    let before = governed(world, app, route.clone(), waiting(app)).await;
+    let client = Client::start(app, 60).await;
+    world.apply(&[app.version("v2").deployment()]).await;
+    at(world, 20.0, "AwaitingApproval").await;
+    (before, client)
+}
+
 /// Waits until the canary has its weight and the Rollout stands for this reason.
 async fn at(world: &World, percent: f64, reason: &str) {
     world
@@ -87,10 +96,7 @@ fn scenario_32_weights_that_others_reset_are_set_again_and_then_left_alone() {
         Box::pin(async move {
             let app = world.app("shop");
             let route = rich(&app);
-            let before = governed(world, &app, route.clone(), waiting(&app)).await;
-            let client = Client::start(&app, 60).await;
-            world.apply(&[app.version("v2").deployment()]).await;
-            at(world, 20.0, "AwaitingApproval").await;
+            let (before, client) = waved(world, &app, &route).await;
             for times in 1..=LIMIT {
                 // As a GitOps tool that syncs.
                 world.apply(std::slice::from_ref(&route)).await;
@@ -134,10 +140,7 @@ fn scenario_32_a_route_that_is_deleted_mid_run_holds_it_until_it_is_back() {
         Box::pin(async move {
             let app = world.app("shop");
             let route = rich(&app);
-            let before = governed(world, &app, route.clone(), waiting(&app)).await;
-            let client = Client::start(&app, 60).await;
-            world.apply(&[app.version("v2").deployment()]).await;
-            at(world, 20.0, "AwaitingApproval").await;
+            let (before, client) = waved(world, &app, &route).await;
             // Without a route nobody is served, which is its owner's doing.
             assert_unharmed(&client.stop().await);
             world.succeeds(&["delete", "httproute/shop", "--wait=true"]).await;
@@ -182,10 +185,7 @@ fn scenario_32_a_route_that_lists_the_canary_with_weight_0_is_the_same_at_the_en
         Box::pin(async move {
             let app = world.app("shop");
             let route = listing(&app);
-            let before = governed(world, &app, route.clone(), waiting(&app)).await;
-            let client = Client::start(&app, 60).await;
-            world.apply(&[app.version("v2").deployment()]).await;
-            at(world, 20.0, "AwaitingApproval").await;
+            let (before, client) = waved(world, &app, &route).await;
             world.apply(&[route]).await;
             world
                 .until("the weight is set again", 30, |now| {

@@ -13,16 +13,16 @@ use futures::channel::mpsc;
 use http_body_util::BodyExt;
 use kube::Client;
 use serde_json::{Value, json};
-use sluice::act::{self, Target};
-use sluice::api::{Rollout, RolloutStatus};
+use sluice::act;
+use sluice::api::RolloutStatus;
 use sluice::clock::Clock;
-use sluice::decide::{Notice, Record, Severity, Write};
+use sluice::decide::{Record, Write};
 use sluice::leadership::{Elector, Ended, Leadership, Loss, TERM, Term, Writer, elect};
 use sluice::record;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
-use crate::world::rollout_spec;
+use crate::world::{notice, rollout, target};
 
 const PATH: &str = "/apis/coordination.k8s.io/v1/namespaces/sluice-system/leases";
 
@@ -284,34 +284,19 @@ async fn a_leader_whose_server_hangs_ends_with_its_term() {
     assert!(took < TERM + Duration::from_secs(2), "the Lease lasts 5 s longer than the term: {took:?}");
 }
 
-fn rollout() -> Rollout {
-    let mut rollout = Rollout::new("shop", rollout_spec());
-    rollout.metadata.namespace = Some("demo".into());
-    rollout
-}
-
 #[tokio::test]
 async fn after_the_end_of_the_term_nothing_is_sent() {
     let server = Server::default();
     let (terms, told) = watch::channel(Term::Until(Instant::now()));
     let writer = Writer::new(server.client(), Leadership::told(told));
 
-    let target =
-        Target { name: "shop".into(), namespace: "demo".into(), resource_version: "7".into(), finalizers: Vec::new() };
     let plan = [Write::AddFinalizer, Write::ProveGate { workload: "shop".into(), policies: String::new() }];
-    let applied = act::apply(&writer, &Clock::system(), &target, &plan).await;
+    let applied = act::apply(&writer, &Clock::system(), &target(), &plan).await;
     assert!(applied.done.is_empty());
     let error = applied.error.unwrap();
     assert!(matches!(error, act::Error::NotLeader { write: "add_finalizer" }), "{error}");
     assert_eq!(error.reason(), "not_leader");
 
-    let notice = Notice {
-        key: "shop-1.3".into(),
-        severity: Severity::Warning,
-        reason: "RolledBack".into(),
-        action: "End",
-        note: "errors 5.2%".into(),
-    };
     let at = "2026-01-01T00:00:00Z";
     let rework = json!({"kind": "Rollback", "rollout": "shop", "failedRelease": "shop-1", "revision": "a", "trigger": "Automatic",
         "reason": "SignalBreached", "message": "m", "exposedAt": at, "verdictAt": at, "weightZeroAt": at,
@@ -320,7 +305,7 @@ async fn after_the_end_of_the_term_nothing_is_sent() {
     let rework = Record::Rework { name: "shop-1".into(), spec };
     let refused = [
         record::commit(&writer, &rollout(), RolloutStatus::default()).await.map(drop),
-        record::publish(&writer, &Clock::system(), &rollout(), &notice, "sluice-0").await,
+        record::publish(&writer, &Clock::system(), &rollout(), &notice(), "sluice-0").await,
         record::write_record(&writer, &rollout(), &rework).await,
         record::malformed(&writer, &invalid()).await,
     ];

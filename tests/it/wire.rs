@@ -7,16 +7,16 @@ use http_body_util::BodyExt;
 use kube::Client;
 use kube::client::Body;
 use serde_json::{Value, json};
-use sluice::act::{self, Target};
-use sluice::api::{Rollout, RolloutStatus, RouteKind};
+use sluice::act;
+use sluice::api::{RolloutStatus, RouteKind};
 use sluice::clock::Clock;
-use sluice::decide::{Notice, Severity, Write};
+use sluice::decide::Write;
 use sluice::leadership::{Leadership, Writer};
 use sluice::observe::OwnSecrets;
 use sluice::prometheus::{Hidden, SecretData, SecretFault, SecretSource};
 use sluice::record;
 
-use crate::world::rollout_spec;
+use crate::world::{notice, rollout, rollout_spec, target};
 
 /// What was sent.
 struct Sent {
@@ -57,15 +57,6 @@ fn served(status: u16, answer: Value) -> (Client, tokio::task::JoinHandle<Vec<Se
 /// The only process there is.
 fn writer(client: &Client) -> Writer {
     Writer::new(client.clone(), Leadership::always())
-}
-
-fn target() -> Target {
-    Target {
-        name: "shop".into(),
-        namespace: "demo".into(),
-        resource_version: "7".into(),
-        finalizers: vec!["other.dev/keep".into()],
-    }
 }
 
 fn deployment() -> Value {
@@ -211,14 +202,6 @@ async fn other_finalizers_stay() {
     assert_eq!(sent.body[1]["value"], json!(["other.dev/keep", "sluice.dev/restore-traffic"]));
 }
 
-fn rollout() -> Rollout {
-    let mut rollout = Rollout::new("shop", rollout_spec());
-    rollout.metadata.namespace = Some("demo".into());
-    rollout.metadata.uid = Some("uid-1".into());
-    rollout.metadata.resource_version = Some("11".into());
-    rollout
-}
-
 #[tokio::test]
 async fn the_intent_carries_the_version_that_was_read() {
     let (client, served) = served(200, serde_json::to_value(rollout()).unwrap());
@@ -241,19 +224,12 @@ async fn a_conflict_on_the_intent_moves_nothing() {
 
 #[tokio::test]
 async fn an_event_told_twice_is_one_event() {
-    let notice = Notice {
-        key: "shop-1.3".into(),
-        severity: Severity::Warning,
-        reason: "RolledBack".into(),
-        action: "End",
-        note: "errors 5.2%".into(),
-    };
     let exists = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "reason": "AlreadyExists",
         "message": "exists", "code": 409});
     let mut names = Vec::new();
     for _ in 0..2 {
         let (client, served) = served(409, exists.clone());
-        record::publish(&writer(&client), &Clock::system(), &rollout(), &notice, "sluice-0").await.unwrap();
+        record::publish(&writer(&client), &Clock::system(), &rollout(), &notice(), "sluice-0").await.unwrap();
         drop(client);
         let sent = served.await.unwrap().pop().unwrap();
         assert_eq!(sent.path, "/apis/events.k8s.io/v1/namespaces/demo/events?");
@@ -265,17 +241,10 @@ async fn an_event_told_twice_is_one_event() {
 
 #[tokio::test(start_paused = true)]
 async fn an_event_that_is_refused_is_sent_again_and_given_up_in_the_end() {
-    let notice = Notice {
-        key: "shop-1.3".into(),
-        severity: Severity::Warning,
-        reason: "RolledBack".into(),
-        action: "End",
-        note: "errors 5.2%".into(),
-    };
     let busy = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
         "reason": "TooManyRequests", "message": "busy", "code": 429});
     let (client, served) = served(429, busy);
-    record::publish(&writer(&client), &Clock::system(), &rollout(), &notice, "sluice-0").await.unwrap_err();
+    record::publish(&writer(&client), &Clock::system(), &rollout(), &notice(), "sluice-0").await.unwrap_err();
     drop(client);
     let names: Vec<Value> = served.await.unwrap().iter().map(|sent| sent.body["metadata"]["name"].clone()).collect();
     assert_eq!(names.len(), 3);

@@ -28,16 +28,13 @@ pub(super) fn opinion(
         grouped(wave.canary_requests),
         share_text(wave.stable_errors, wave.stable_requests),
     );
-    match (standing(state, signal), state.until) {
-        (VerdictWord::Harm, Some(sample_at)) => {
-            Opinion::Harm(Harm { signal: signal.name.clone(), sentence: numbers, sample_at })
+    said(state, signal, numbers, |word, numbers| {
+        if word == VerdictWord::Safe {
+            return Opinion::Safe(numbers);
         }
-        (VerdictWord::Safe, _) => Opinion::Safe(numbers),
-        (VerdictWord::None | VerdictWord::Undecided | VerdictWord::NoData | VerdictWord::Harm, _) => {
-            let wanted = u64::from(signal.consecutive).saturating_mul(u64::from(min_requests));
-            Opinion::Undecided(format!("{numbers}; needs about {}", grouped(wanted)))
-        }
-    }
+        let wanted = u64::from(signal.consecutive).saturating_mul(u64::from(min_requests));
+        Opinion::Undecided(format!("{numbers}; needs about {}", grouped(wanted)))
+    })
 }
 
 /// The same limit, held against stable's requests: for a promoted version, which is stable itself.
@@ -61,11 +58,21 @@ pub(super) fn of_stable(
         share_text(counted.stable_errors, counted.stable_requests),
         grouped(counted.stable_requests),
     );
+    said(state, signal, numbers, |_, numbers| Opinion::Undecided(numbers))
+}
+
+/// What the samples say: harm, or what `otherwise` makes of it.
+fn said(
+    state: &SignalState,
+    signal: &Signal,
+    numbers: String,
+    otherwise: impl FnOnce(VerdictWord, String) -> Opinion,
+) -> Opinion {
     match (standing(state, signal), state.until) {
         (VerdictWord::Harm, Some(sample_at)) => {
             Opinion::Harm(Harm { signal: signal.name.clone(), sentence: numbers, sample_at })
         }
-        (_, _) => Opinion::Undecided(numbers),
+        (word, _) => otherwise(word, numbers),
     }
 }
 

@@ -42,8 +42,8 @@ fn troubles() -> Vec<Trouble> {
     let cut = fault(Which::Watches, When::Always, Effect::CutStream { mean: Duration::from_secs(4) });
     let cuts = [vec![cut], half(Which::Reads, Effect::CutAnswer), half(Which::Writes, Effect::CutAnswer)].concat();
     let gone = fault(Which::Watches, When::Next(1), Effect::CutStream { mean: Duration::ZERO });
-    // Of two replicas that watch 18 kinds each.
-    let hang = vec![gone, fault(Which::Watches, When::Next(36), Effect::Hang)];
+    // Of two replicas that watch 19 kinds each.
+    let hang = vec![gone, fault(Which::Watches, When::Next(38), Effect::Hang)];
     let of = |name, faults, costs| Trouble { name, faults, costs };
     vec![
         of("none", vec![], 0.0),

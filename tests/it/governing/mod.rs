@@ -3,15 +3,26 @@
 mod people;
 mod surroundings;
 
-use sluice::api::{Action, InterventionResult, Outcome, Phase, Step};
+use sluice::api::{Action, InterventionResult, OnRollback, Outcome, Phase, Step};
 
-use crate::world::World;
+use crate::world::{Behaviour, World};
 
 /// A world whose workload is adopted and at rest.
 fn adopted() -> World {
     let mut world = World::new();
     world.settle(3);
     assert_eq!(world.status.phase, Phase::Stable, "{}", world.status.message);
+    world
+}
+
+/// A world in which a failing v2 was taken back and replaced by the stable template.
+fn restored() -> World {
+    let mut world = adopted();
+    world.spec.on_rollback = OnRollback::RestoreTemplate;
+    world.behave("v2", Behaviour { errors: 0.3, ..Behaviour::default() });
+    world.apply("v2");
+    done(&mut world, Outcome::RolledBack);
+    until(&mut world, "Stable", |world| world.status.phase == Phase::Stable);
     world
 }
 

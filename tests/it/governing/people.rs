@@ -2,9 +2,9 @@
 
 use serde_json::json;
 use sluice::api::InterventionResult::{Honoured, Refused};
-use sluice::api::{Action, Approval, OnRollback, Outcome, Phase, Step};
+use sluice::api::{Action, Approval, Outcome, Phase, Step};
 
-use super::{adopted, ask, assert_not_missed, baking_at, done, reason, recorded, until};
+use super::{adopted, ask, assert_not_missed, baking_at, done, reason, recorded, restored, until};
 use crate::world::{Behaviour, comparing};
 
 #[test]
@@ -184,12 +184,7 @@ fn a_retry_begins_with_new_evidence() {
 
 #[test]
 fn a_retry_lets_a_template_that_was_restored_be_applied_again() {
-    let mut world = adopted();
-    world.spec.on_rollback = OnRollback::RestoreTemplate;
-    world.behave("v2", Behaviour { errors: 0.3, ..Behaviour::default() });
-    world.apply("v2");
-    done(&mut world, Outcome::RolledBack);
-    until(&mut world, "Stable", |world| world.status.phase == Phase::Stable);
+    let mut world = restored();
     world.apply("v2");
     world.settle(5);
     assert_eq!(world.status.attempts, 1, "put back at once");

@@ -2,9 +2,9 @@
 
 use serde_json::json;
 use sluice::api::InterventionResult::Honoured;
-use sluice::api::{Action, GateMode, OnRollback, Outcome, Phase, Step};
+use sluice::api::{Action, GateMode, Outcome, Phase, Step};
 
-use super::{adopted, ask, assert_not_missed, baking_at, done, reason, until};
+use super::{adopted, ask, assert_not_missed, baking_at, done, reason, restored, until};
 use crate::world::{Behaviour, World};
 
 #[test]
@@ -197,12 +197,7 @@ fn a_gate_that_rests_keeps_the_workload_paused() {
 
 #[test]
 fn a_rejected_template_can_be_replaced_by_the_stable_one() {
-    let mut world = adopted();
-    world.spec.on_rollback = OnRollback::RestoreTemplate;
-    world.behave("v2", Behaviour { errors: 0.3, ..Behaviour::default() });
-    world.apply("v2");
-    done(&mut world, Outcome::RolledBack);
-    until(&mut world, "Stable", |world| world.status.phase == Phase::Stable);
+    let world = restored();
     assert_eq!((world.paused, world.pods_of("v1"), world.pods_of("v2")), (false, 4, 0));
     assert_not_missed(&world);
 }

@@ -18,7 +18,7 @@ use sluice::decide::neighbours::Neighbours;
 use sluice::decide::snapshot::{GateProof, InterventionFacts};
 use sluice::decide::{self, Decision, Record};
 
-pub use objects::{comparing, rollout_spec, template};
+pub use objects::{comparing, notice, rollout, rollout_spec, target, template};
 
 /// What a version does when it runs.
 #[derive(Debug, Clone, Copy, Default)]

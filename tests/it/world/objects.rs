@@ -1,8 +1,10 @@
 //! The objects of the toy cluster.
 
 use serde_json::{Value, json};
-use sluice::api::{RolloutSpec, RouteKind};
+use sluice::act::Target;
+use sluice::api::{Rollout, RolloutSpec, RouteKind};
 use sluice::decide::snapshot::{BackendFacts, ParentFacts, RouteFacts, RuleFacts, ServiceFacts};
+use sluice::decide::{Notice, Severity};
 
 /// The pod template of a version.
 pub fn template(version: &str) -> Value {
@@ -99,5 +101,35 @@ pub fn service(name: &str, app: &str, ours: bool) -> ServiceFacts {
         ours,
         selector: [("app".into(), app.into())].into(),
         ports: vec![json!({"name": "http", "port": 80, "targetPort": 8080})],
+    }
+}
+
+/// The Rollout as a pass has read it.
+pub fn rollout() -> Rollout {
+    let mut rollout = Rollout::new("shop", rollout_spec());
+    rollout.metadata.namespace = Some("demo".into());
+    rollout.metadata.uid = Some("uid-1".into());
+    rollout.metadata.resource_version = Some("11".into());
+    rollout
+}
+
+/// Whose plan is carried out.
+pub fn target() -> Target {
+    Target {
+        name: "shop".into(),
+        namespace: "demo".into(),
+        resource_version: "7".into(),
+        finalizers: vec!["other.dev/keep".into()],
+    }
+}
+
+/// An event.
+pub fn notice() -> Notice {
+    Notice {
+        key: "shop-1.3".into(),
+        severity: Severity::Warning,
+        reason: "RolledBack".into(),
+        action: "End",
+        note: "errors 5.2%".into(),
     }
 }

@@ -18,10 +18,9 @@ mod traffic;
 mod world;
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-
-use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Parser;

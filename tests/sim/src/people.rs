@@ -1,12 +1,12 @@
 //! People: they release, scale, edit, ask and delete, whenever their plan says so.
 
-use crate::api::Look as _;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::api::{Change, Key, Part, text};
+use crate::api::{Change, Key, Look as _, Part, text};
 use crate::objects;
+use crate::plan::weights;
 use crate::random::Random;
 use crate::world::{Actor, State, World};
 
@@ -61,12 +61,7 @@ impl Act {
             38..=41 => Self::Annotate(random.between(0, 1000)),
             42..=45 => Self::ResetRoute,
             46..=48 => Self::EditRoute(random.between(0, 1000)),
-            49..=53 => {
-                let mut weights: Vec<u64> = (0..random.between(1, 4)).map(|_| random.between(2, 80)).collect();
-                weights.sort_unstable();
-                weights.dedup();
-                Self::Waves(weights)
-            }
+            49..=53 => Self::Waves(weights(random)),
             54..=55 => Self::Disable(true),
             56..=57 => Self::Disable(false),
             58..=77 => Self::Ask(

@@ -141,12 +141,16 @@ impl Plan {
     }
 }
 
-fn rollout(random: &mut Random) -> Value {
-    let count = random.between(1, 4);
-    let mut weights: Vec<u64> = (0..count).map(|_| random.between(2, 80)).collect();
+/// Weights of one to three waves.
+pub fn weights(random: &mut Random) -> Vec<u64> {
+    let mut weights: Vec<u64> = (0..random.between(1, 4)).map(|_| random.between(2, 80)).collect();
     weights.sort_unstable();
     weights.dedup();
-    let waves: Vec<Value> = weights
+    weights
+}
+
+fn rollout(random: &mut Random) -> Value {
+    let waves: Vec<Value> = weights(random)
         .iter()
         .map(|weight| {
             let mut wave = json!({"weight": weight, "bake": format!("{}s", random.between(4, 12))});

@@ -1,12 +1,11 @@
 //! Requests: who they are sent to, what becomes of them, what is counted and scraped of it.
 
-use crate::api::Look as _;
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 use sluice::decide::measure::{Sample, Series};
 
-use crate::api::{Key, Store, number, text};
+use crate::api::{Key, Look as _, Store, number, text};
 use crate::plan::{Behaviour, Plan};
 use crate::world::at;
 

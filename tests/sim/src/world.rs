@@ -1,6 +1,5 @@
 //! The simulated world: what everybody in it shares, and the one door through which every change goes.
 
-use crate::api::Look as _;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fmt;
@@ -10,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use tokio::sync::Notify;
 
-use crate::api::{Change, KINDS, Key, Late, Logged, Part, Refusal, Store, admit, number, text};
+use crate::api::{Change, KINDS, Key, Late, Logged, Look as _, Part, Refusal, Store, admit, number, text};
 use crate::checks::{Checks, Moment};
 use crate::faults::Faults;
 use crate::history::History;
@@ -104,7 +103,7 @@ impl World {
         let state = State {
             store: Store::default(),
             history: History::new(keep_history),
-            checks: Checks::new(&plan),
+            checks: Checks::new(),
             faults: Faults::new(&plan, random.split()),
             traffic: Traffic::new(&plan),
             random,

@@ -3,10 +3,9 @@
 //! A retelling of deploy/policies.yaml and deploy/interventions.yaml in Rust: what the real ones do is proven on a real
 //! API server by the end-to-end tests.
 
-use crate::api::Look as _;
 use serde_json::{Value, json};
 
-use super::store::{Key, Refusal, Store, text};
+use super::store::{Key, Look as _, Refusal, Store, paused, text};
 use crate::world::Actor;
 
 const LABEL: &str = "/metadata/labels/sluice.dev~1rollout";
@@ -38,7 +37,6 @@ pub fn admit(store: &Store, actor: &Actor, key: &Key, old: Option<&Value>, mut n
     if mutates("sluice-gate") && old.at("/spec/template") != new.at("/spec/template") {
         insert(&mut new, "/spec", "paused", json!(true));
     }
-    let paused = |object: &Value| object.at("/spec/paused").and_then(Value::as_bool).unwrap_or(false);
     let broken = !text(&new, GLASS).is_empty() && text(&new, GLASS) != text(old, GLASS);
     if validates("sluice-guard") && paused(old) && !paused(&new) && !operator && !broken {
         return Err(Refusal::new(403, "Forbidden", "the template is not proven yet"));

@@ -1,7 +1,6 @@
 //! The API server as a tower service: requests of one process of the operator, with everything that can happen on the
 //! way there and back.
 
-use crate::api::Look as _;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -17,7 +16,7 @@ use serde_json::{Value, json};
 use super::kinds::{Kind, by_resource};
 use super::patches::{Change, Part};
 use super::rights;
-use super::store::{Key, Refusal, labels_match};
+use super::store::{Key, Look as _, Refusal, labels_match};
 use super::watches;
 use crate::faults::Fate;
 use crate::world::{Actor, State, World};
@@ -61,6 +60,12 @@ impl Server {
             content: header(&parts.headers, "content-type"),
             ..understood(&parts)?
         };
+        let verb = call.verb();
+        if !rights::may(verb, call.kind, call.part) {
+            let message = format!("the operator cannot {verb} {}", call.kind.plural);
+            self.world.lock().history.tell(&message);
+            return answer(Err(Refusal::new(403, "Forbidden", &message)));
+        }
         let fate = {
             let mut state = self.world.lock();
             let now = self.world.elapsed();
@@ -108,13 +113,7 @@ impl Server {
         if state.alive.get(self.place) != Some(&self.incarnation) {
             return Err("this process is dead".into());
         }
-        let verb = call.verb();
-        if !rights::may(verb, call.kind, call.part) {
-            let message = format!("the operator cannot {verb} {}", call.kind.plural);
-            state.history.tell(&message);
-            return Ok(answer(Err(Refusal::new(403, "Forbidden", &message))));
-        }
-        if verb == "watch" {
+        if call.verb() == "watch" {
             drop(state);
             let from = call.asked("resourceVersion").and_then(|version| version.parse().ok()).unwrap_or(0);
             let selector = call.asked("labelSelector").unwrap_or_default();

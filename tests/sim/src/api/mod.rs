@@ -12,4 +12,4 @@ pub use admission::admit;
 pub use http::{Late, Server};
 pub use kinds::{KINDS, named};
 pub use patches::{Change, Part};
-pub use store::{Change as Logged, Key, Look, Refusal, Store, number, text};
+pub use store::{Change as Logged, Key, Look, Refusal, Store, number, paused, text};

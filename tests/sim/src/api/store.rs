@@ -302,6 +302,11 @@ pub fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
     object.at(pointer).and_then(Value::as_str).unwrap_or_default()
 }
 
+/// Whether a Deployment is paused.
+pub fn paused(deployment: &Value) -> bool {
+    deployment.at("/spec/paused").and_then(Value::as_bool).unwrap_or(false)
+}
+
 /// A number in an object; 0 if there is none.
 pub fn number(object: &Value, pointer: &str) -> i64 {
     object.at(pointer).and_then(Value::as_i64).unwrap_or_default()

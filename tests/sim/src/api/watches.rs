@@ -7,8 +7,8 @@ use bytes::Bytes;
 use futures::Stream;
 use serde_json::{Value, json};
 
-use super::store::labels_match;
-use crate::world::World;
+use super::store::{Refusal, labels_match};
+use crate::world::{State, World};
 
 /// One watch.
 struct Watch {
@@ -21,6 +21,17 @@ struct Watch {
     position: usize,
     over: bool,
     ends: tokio::time::Instant,
+}
+
+/// What a watch says next.
+enum Told {
+    Event(Value),
+    /// The connection ends.
+    End,
+    /// What was told last is too old to begin from.
+    TooOld,
+    /// Nothing any more, and the connection stays.
+    Nothing,
 }
 
 /// What a change means for a watch with this selector.
@@ -83,53 +94,56 @@ impl Watch {
     /// The next event, when it has arrived. None when the watch breaks off.
     async fn next(&mut self) -> Option<Value> {
         loop {
-            let waiting = {
-                let mut state = self.world.lock();
+            let world = self.world.clone();
+            let next = {
+                let mut state = world.lock();
                 if state.alive.get(self.place) != Some(&self.incarnation) {
                     return None;
                 }
                 let change = state.store.log(self.kind).get(self.position).cloned();
-                match change {
-                    Some(change) => {
-                        self.position = self.position.saturating_add(1);
-                        let Some(event) = event(&change, &self.selector) else { continue };
-                        let now = self.world.elapsed();
-                        let dies = state.faults.watch_dies(now);
-                        if dies {
-                            let line = format!("operator-{}: the watch of {} falls silent", self.place, self.kind);
-                            state.history.tell(&line);
-                        }
-                        let lag = state.faults.lag(now, self.place);
-                        let breaks = state.faults.watch_breaks(now);
-                        let gone = breaks && state.faults.watch_is_gone();
-                        Some((event, lag, breaks, gone, dies))
-                    }
-                    None => None,
-                }
+                change.map(|change| self.told(&mut state, &change))
             };
-            match waiting {
-                // What is not told now is told after the client gave up and came again.
-                Some((_, _, _, _, true)) => return std::future::pending().await,
-                Some((_, lag, true, gone, _)) => {
-                    tokio::time::sleep(Duration::from_millis(lag)).await;
-                    if !gone {
-                        return None; // and begins anew from what was told last
-                    }
-                    self.over = true;
-                    let status = json!({
-                        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
-                        "message": "too old resource version", "reason": "Expired", "code": 410,
-                    });
-                    return Some(json!({"type": "ERROR", "object": status}));
-                }
-                Some((event, lag, false, _, _)) => {
-                    tokio::time::sleep(Duration::from_millis(lag)).await;
-                    return Some(event);
-                }
+            let (lag, next) = match next {
+                Some(Some((lag, next))) => (lag, next),
+                Some(None) => continue,
                 None => {
                     tokio::time::timeout_at(self.ends, self.world.changes(self.kind)).await.ok()?;
+                    continue;
                 }
-            }
+            };
+            tokio::time::sleep(Duration::from_millis(lag)).await;
+            return match next {
+                Told::Event(event) => Some(event),
+                Told::End => None,
+                Told::TooOld => {
+                    self.over = true;
+                    let status = Refusal::new(410, "Expired", "too old resource version").body();
+                    Some(json!({"type": "ERROR", "object": status}))
+                }
+                // What is not told now is told after the client gave up and came again.
+                Told::Nothing => std::future::pending().await,
+            };
         }
+    }
+
+    /// What becomes of a change on its way, and how long that takes; none if it is not this watch's.
+    fn told(&mut self, state: &mut State, change: &super::Logged) -> Option<(u64, Told)> {
+        self.position = self.position.saturating_add(1);
+        let event = event(change, &self.selector)?;
+        let now = self.world.elapsed();
+        let dies = state.faults.watch_dies(now);
+        let lag = state.faults.lag(now, self.place);
+        let breaks = state.faults.watch_breaks(now);
+        let told = match (dies, breaks && state.faults.watch_is_gone()) {
+            (true, _) => {
+                state.history.tell(&format!("operator-{}: the watch of {} falls silent", self.place, self.kind));
+                Told::Nothing
+            }
+            (false, true) => Told::TooOld,
+            // It begins anew from what was told last.
+            (false, false) if breaks => Told::End,
+            (false, false) => Told::Event(event),
+        };
+        Some((lag, told))
     }
 }

@@ -1,12 +1,11 @@
 //! The attempts, as the committed status of the Rollout tells them.
 
-use crate::api::Look as _;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
 use super::Moment;
-use crate::api::text;
+use crate::api::{Look as _, text};
 use crate::world::{Written, digest};
 
 /// One attempt.
@@ -39,12 +38,12 @@ pub struct Attempt {
 pub struct Attempts {
     by_release: BTreeMap<String, Attempt>,
     current: Option<String>,
-    /// Digests that were stable, and why that is known.
-    pub stable: BTreeMap<String, &'static str>,
+    /// Digests that were stable.
+    pub stable: BTreeSet<String>,
 }
 
 /// A duration as the API writes it, in milliseconds. Plans use seconds only.
-fn millis(text: &str) -> u64 {
+pub fn millis(text: &str) -> u64 {
     text.strip_suffix('s').and_then(|seconds| seconds.parse::<u64>().ok()).unwrap_or(0).saturating_mul(1000)
 }
 
@@ -106,18 +105,14 @@ impl Attempts {
         if stable != old_stable && !stable.is_empty() {
             let run = self.current.as_ref().and_then(|release| self.by_release.get(release));
             let of_run = run.filter(|run| run.revision == stable).and_then(|run| run.outcome.as_deref());
-            let why = match of_run {
-                Some("Promoted") => "promoted",
-                Some("Bypassed") => "bypassed",
-                _ if old_stable.is_empty() => "adopted",
-                // Nothing is left of the one before: what serves is adopted anew.
-                _ if !moment.store.list("ReplicaSet", "demo").any(|set| digest(set) == old_stable) => "adopted",
-                _ => "unknown",
-            };
-            if why == "unknown" {
+            let recorded = matches!(of_run, Some("Promoted" | "Bypassed"));
+            // Where nothing is left of the one before, what serves is adopted anew.
+            let adopted =
+                old_stable.is_empty() || !moment.store.list("ReplicaSet", "demo").any(|set| digest(set) == old_stable);
+            if !recorded && !adopted {
                 found.push(format!("I9: {} becomes stable and no record says why", short(stable)));
             }
-            self.stable.insert(stable.to_owned(), why);
+            self.stable.insert(stable.to_owned());
         }
     }
 

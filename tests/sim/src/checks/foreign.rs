@@ -1,10 +1,9 @@
 //! I5: of objects that are not ours nothing changes but what is ours.
 
-use crate::api::Look as _;
 use serde_json::{Value, json};
 
 use super::Moment;
-use crate::api::{Key, text};
+use crate::api::{Key, Look as _, text};
 use crate::objects;
 use crate::traffic::weights;
 use crate::world::{Written, digest};

@@ -9,14 +9,13 @@ mod promotion;
 mod records;
 mod weights;
 
-use crate::api::Look as _;
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
 pub use attempts::Attempts;
 
-use crate::api::{Key, Store, text};
+use crate::api::{Key, Look as _, Store, paused, text};
 use crate::history::History;
 use crate::people::Act;
 use crate::plan::{Plan, Weather};
@@ -28,8 +27,6 @@ use crate::world::{Actor, Written, name};
 pub struct Counts {
     /// Writes of the operator, but for the Lease.
     pub writes: u64,
-    /// Of which refused or lost writes are no part.
-    pub at_rest: u64,
     /// Attempts that ended, by outcome.
     pub outcomes: BTreeMap<String, u64>,
     /// Milliseconds from the commit of an end that takes traffic back to weight 0, the longest.
@@ -83,16 +80,12 @@ impl Moment<'_> {
 /// Everything that people did that an invariant must know.
 #[derive(Debug, Default)]
 pub struct Deeds {
-    /// When the workload or the canary was touched by hand last: sizes and pods are theirs.
+    /// When pods of the workload or of the canary were last in people's hands.
     pub sized: Option<u64>,
-    /// When the gate was opened or the policies were taken away last.
-    pub opened: Option<u64>,
     /// How often each Intervention was asked for, and when last.
     pub asked: BTreeMap<&'static str, Vec<u64>>,
     /// When the spec of the Rollout was edited last.
     pub edited: Option<u64>,
-    /// When the canary or its Service was deleted by hand last.
-    pub sabotaged: Option<u64>,
     /// When the route was written last.
     pub routed: Option<u64>,
 }
@@ -101,7 +94,8 @@ pub struct Deeds {
 pub struct Checks {
     violations: Vec<String>,
     counts: Counts,
-    resting: bool,
+    /// Writes since everything rests; none while it does not.
+    at_rest: Option<u64>,
     deeds: Deeds,
     attempts: Attempts,
     weights: weights::Weights,
@@ -114,11 +108,11 @@ const STRAGGLERS: u64 = 3;
 
 impl Checks {
     /// Nothing seen yet.
-    pub fn new(_plan: &Plan) -> Self {
+    pub fn new() -> Self {
         Self {
             violations: Vec::new(),
             counts: Counts::default(),
-            resting: false,
+            at_rest: None,
             deeds: Deeds::default(),
             attempts: Attempts::default(),
             weights: weights::Weights::default(),
@@ -131,15 +125,14 @@ impl Checks {
     pub fn acted(&mut self, act: &Act, now: u64) {
         let deeds = &mut self.deeds;
         match act {
-            Act::Scale(_) | Act::DeleteWorkload => deeds.sized = Some(now),
-            Act::ScaleCanary(_) | Act::DeleteCanary | Act::DeleteCanaryService => {
-                deeds.sabotaged = Some(now);
-                deeds.sized = Some(now);
-            }
-            Act::Unguard | Act::BreakGlass(_) | Act::Unpause => {
-                deeds.opened = Some(now);
-                deeds.sized = Some(now);
-            }
+            Act::Scale(_)
+            | Act::DeleteWorkload
+            | Act::ScaleCanary(_)
+            | Act::DeleteCanary
+            | Act::DeleteCanaryService
+            | Act::Unguard
+            | Act::BreakGlass(_)
+            | Act::Unpause => deeds.sized = Some(now),
             Act::Waves(_) | Act::Leave | Act::Return | Act::Disable(_) => deeds.edited = Some(now),
             Act::ResetRoute | Act::EditRoute(_) => deeds.routed = Some(now),
             Act::Apply(_) | Act::Annotate(_) | Act::Guard | Act::Ask(_) => {}
@@ -159,9 +152,9 @@ impl Checks {
         }
         if matches!(written.actor, Actor::Operator(_) | Actor::Late(_)) && written.key.kind != "Lease" {
             self.counts.writes = self.counts.writes.saturating_add(1);
-            if self.resting {
-                self.counts.at_rest = self.counts.at_rest.saturating_add(1);
-                if self.counts.at_rest == STRAGGLERS.saturating_add(1) {
+            if let Some(count) = self.at_rest.as_mut() {
+                *count = count.saturating_add(1);
+                if *count == STRAGGLERS.saturating_add(1) {
                     found.push(format!("I7: {} {} is written at rest", written.key.kind, written.key.name));
                 }
             }
@@ -203,23 +196,18 @@ impl Checks {
     }
 
     /// Everything has settled, or goes on.
-    pub const fn rests(&mut self, resting: bool) {
-        if self.resting != resting {
-            self.counts.at_rest = 0;
-        }
-        self.resting = resting;
+    pub fn rests(&mut self, resting: bool) {
+        self.at_rest = resting.then(|| self.at_rest.unwrap_or(0));
     }
 
     /// Why things have not settled yet.
     pub fn restless(&self, store: &Store, plan: &Plan) -> Option<String> {
         let rollout = store.get(&Key::demo("Rollout", "shop"));
-        let canary = ["shop-canary"].iter().find(|canary| {
-            store.list("Deployment", "demo").chain(store.list("Service", "demo")).any(|one| name(one) == **canary)
-        });
+        let canary = ["Deployment", "Service"].iter().any(|kind| store.get(&Key::demo(kind, "shop-canary")).is_some());
         let open = |one: &std::sync::Arc<Value>| text(one, "/status/result").is_empty();
         let asked = store.list("Intervention", "demo").find(|one| open(one));
         match rollout {
-            None => canary.map(|canary| format!("{canary} of a deleted Rollout is there")),
+            None => canary.then(|| "the canary of a deleted Rollout is there".to_owned()),
             Some(rollout) => {
                 let step = text(rollout, "/status/run/step");
                 let phase = text(rollout, "/status/phase");
@@ -233,12 +221,11 @@ impl Checks {
                         && workload.is_some()
                         && watching.at("/escaped/recorded") != Some(&Value::Bool(true))
                 });
-                if (step.is_empty() || step == "Done") && at_rest && canary.is_none() && asked.is_none() && !watching {
+                if (step.is_empty() || step == "Done") && at_rest && !canary && asked.is_none() && !watching {
                     return None;
                 }
                 Some(format!(
-                    "phase {phase}, step {step}, canary {}, watching {watching}, unanswered {}: {message}",
-                    canary.is_some(),
+                    "phase {phase}, step {step}, canary {canary}, watching {watching}, unanswered {}: {message}",
                     asked.map_or("none", |one| name(one)),
                 ))
             }
@@ -253,7 +240,7 @@ impl Checks {
         promotion::finish(moment, &self.attempts, &mut found);
         self.counts.outcomes = self.attempts.outcomes();
         let bound = self.bound(moment.plan);
-        // Of two who decide at once one may be an hour behind, and they take turns until it is not.
+        // Of two who decide at once one may be half a minute behind, and they take turns until it is not.
         if self.counts.writes > bound && !moment.crowded() {
             found.push(format!("I7: {} writes, at most {bound} were to be expected", self.counts.writes));
         }
@@ -271,12 +258,7 @@ impl Checks {
             Weather::Windy => 200,
             Weather::Storm => 300,
         };
-        let processes = if plan.processes > 1 && !plan.elects { 2 } else { 1 };
-        attempts
-            .saturating_mul(each)
-            .saturating_add(acts.saturating_mul(30))
-            .saturating_add(100)
-            .saturating_mul(processes)
+        attempts.saturating_mul(each).saturating_add(acts.saturating_mul(30)).saturating_add(100)
     }
 
     /// An invariant did not hold.
@@ -301,7 +283,6 @@ impl Checks {
 /// A template that never gets ready rolls with the gate open: people wanted it so, and only they can change it.
 fn cannot_roll(store: &Store, plan: &Plan) -> bool {
     store.get(&Key::demo("Deployment", "shop")).is_some_and(|workload| {
-        let paused = workload.at("/spec/paused").and_then(Value::as_bool).unwrap_or(false);
-        !paused && plan.behaviour(crate::traffic::version(workload)) == crate::plan::Behaviour::NeverReady
+        !paused(workload) && plan.behaviour(crate::traffic::version(workload)) == crate::plan::Behaviour::NeverReady
     })
 }

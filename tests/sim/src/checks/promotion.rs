@@ -1,11 +1,10 @@
 //! I4: nothing is promoted without evidence that it is safe; at the end only what is proven serves.
 
-use crate::api::Look as _;
 use serde_json::Value;
 
 use super::attempts::short;
 use super::{Attempts, Deeds, Moment};
-use crate::api::{Key, number, text};
+use crate::api::{Key, Look as _, number, paused, text};
 use crate::traffic::version;
 use crate::world::{Written, digest};
 
@@ -20,7 +19,6 @@ pub fn opened(written: &Written, moment: &Moment<'_>, attempts: &Attempts, deeds
     let (Some(old), Some(new)) = (&written.change.old, &written.change.new) else {
         return;
     };
-    let paused = |object: &Value| object.at("/spec/paused").and_then(Value::as_bool).unwrap_or(false);
     if !paused(old) || paused(new) {
         return;
     }
@@ -83,12 +81,11 @@ pub fn finish(moment: &Moment<'_>, attempts: &Attempts, found: &mut Vec<String>)
             continue; // recorded, or on its way for ever
         } else if of != stable {
             found.push(format!("I9: at the end {} serves and {} is stable", short(&of), short(stable)));
-        } else if !attempts.stable.contains_key(&of) {
+        } else if !attempts.stable.contains(&of) {
             found.push(format!("I9: nobody knows why {} is stable", short(&of)));
         }
     }
-    let paused = workload.at("/spec/paused").and_then(Value::as_bool).unwrap_or(false);
-    if digest(workload) != stable && !paused && !super::cannot_roll(moment.store, moment.plan) {
+    if digest(workload) != stable && !paused(workload) && !super::cannot_roll(moment.store, moment.plan) {
         found.push(format!("I9: at the end the gate is open for {}", short(&digest(workload))));
     }
 }

@@ -1,7 +1,9 @@
 //! I1, I2, I8: the canary's share only rises wave by wave, is 0 soon after an end and stays so, and what goes back to
 //! stable finds pods there.
 
-use super::attempts::waves;
+use jiff::Timestamp;
+
+use super::attempts::{millis, waves};
 use super::{Attempts, Counts, Deeds, Moment};
 use crate::api::{Key, Store, number, text};
 use crate::plan::Weather;
@@ -100,8 +102,9 @@ impl Weights {
             found.push(format!("I1: {to} % is given, {intended} % is committed"));
         }
         // A wave that was committed before the Hold is set all the same when its first write was lost.
-        let (held, began) = (text(rollout, "/status/hold/at"), text(rollout, "/status/run/wave/startedAt"));
-        if !held.is_empty() && began > held && self.last() < Some(to) && !crowded {
+        let time = |pointer: &str| text(rollout, pointer).parse::<Timestamp>().ok();
+        let (held, began) = (time("/status/hold/at"), time("/status/run/wave/startedAt"));
+        if held.is_some() && began > held && self.last() < Some(to) && !crowded {
             found.push(format!("I1: the share rises to {to} % while a Hold is committed"));
         }
         if self.release != release {
@@ -136,8 +139,8 @@ impl Weights {
             return;
         };
         if waves.get(position).is_some_and(|(_, _, approval)| *approval) {
-            // One that was asked for before the attempt began, and answered when it had, counts: who does not name a release speaks
-            // of the one in progress.
+            // Also one from before the attempt: the operator takes an Approve that names no release for the one that
+            // is in progress when it is seen. That is more than a person has said.
             let approved = ["Approve", "Promote"].iter().any(|action| deeds.asked.contains_key(action));
             if !approved {
                 found.push(format!("I1: {to} % wants an approval that nobody gave"));
@@ -205,13 +208,10 @@ fn canary_goes(written: &Written, moment: &Moment<'_>, deeds: &Deeds, exposed: b
         found
             .push(format!("I6: {} {} goes while the gateway sends it {weights:?}", written.key.kind, written.key.name));
     } else if written.change.new.is_none() && moment.plan.jumps.is_empty() && exposed {
-        let drain = moment.rollout().map_or(0, |rollout| {
-            let drain = text(rollout, "/spec/traffic/drain");
-            drain.strip_suffix('s').and_then(|text| text.parse::<u64>().ok()).unwrap_or(0)
-        });
+        let drain = moment.rollout().map_or(0, |rollout| millis(text(rollout, "/spec/traffic/drain")));
         let lasted = moment.now.saturating_sub(since);
-        if lasted.saturating_add(ROUNDING) < drain.saturating_mul(1000) {
-            found.push(format!("I6: the canary goes {lasted} ms after its last traffic, drain is {drain} s"));
+        if lasted.saturating_add(ROUNDING) < drain {
+            found.push(format!("I6: the canary goes {lasted} ms after its last traffic, drain is {drain} ms"));
         }
     }
 }

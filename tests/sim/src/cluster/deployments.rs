@@ -1,13 +1,12 @@
 //! The Deployment controller: one pod per step, new ones first, none while it is paused.
 
-use crate::api::Look as _;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 use sluice::api::names;
 
 use super::{merge, set_status};
-use crate::api::{Key, number, text};
+use crate::api::{Key, Look as _, number, paused, text};
 use crate::plan::Behaviour;
 use crate::traffic::version;
 use crate::world::{Actor, State, World, digest, name};
@@ -36,7 +35,7 @@ fn sets(state: &State, deployment: &Value) -> Vec<Arc<Value>> {
 
 fn one(world: &World, state: &mut State, deployment: &Arc<Value>) {
     let wanted = deployment.at("/spec/replicas").and_then(Value::as_i64).unwrap_or(1);
-    let paused = deployment.at("/spec/paused").and_then(Value::as_bool).unwrap_or(false);
+    let paused = paused(deployment);
     let current = digest(deployment);
     let mut all = sets(state, deployment);
     if !paused && !all.iter().any(|set| digest(set) == current) {

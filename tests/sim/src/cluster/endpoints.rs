@@ -1,12 +1,11 @@
 //! The EndpointSlice controller: which pods a Service of a canary leads to.
 
-use crate::api::Look as _;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
 use super::merge;
-use crate::api::{Key, text};
+use crate::api::{Key, Look as _, text};
 use crate::world::{Actor, State, World, name};
 
 const WHO: &str = "endpointslice-controller";

@@ -1,10 +1,9 @@
 //! The gateway: goes by a route a moment after it was written, and says so in its status.
 
-use crate::api::Look as _;
 use serde_json::{Value, json};
 
 use super::set_status;
-use crate::api::{Key, number, text};
+use crate::api::{Key, Look as _, number, text};
 use crate::traffic::weights;
 use crate::world::{State, World};
 
