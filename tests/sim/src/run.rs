@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 use crate::checks::Moment;
+use crate::history::Keep;
 use crate::plan::Plan;
 use crate::world::World;
 use crate::{cluster, objects, operators, people};
@@ -18,7 +19,7 @@ pub struct Ended {
     pub violations: Vec<String>,
     /// What happened, if it was kept.
     pub lines: Vec<String>,
-    /// Equal for equal histories.
+    /// Equal for equal histories, if it was kept.
     pub digest: u64,
     /// Seconds that were simulated.
     pub seconds: u64,
@@ -34,22 +35,22 @@ const QUIET: u64 = 35_000;
 const REST: u64 = 40_000;
 
 /// Runs a seed.
-pub fn seed(seed: u64, keep_history: bool) -> anyhow::Result<Ended> {
-    plan(Plan::of(seed), keep_history)
+pub fn seed(seed: u64, keep: Keep) -> anyhow::Result<Ended> {
+    plan(Plan::of(seed), keep)
 }
 
 /// Runs a plan.
-pub fn plan(plan: Plan, keep_history: bool) -> anyhow::Result<Ended> {
+pub fn plan(plan: Plan, keep: Keep) -> anyhow::Result<Ended> {
     // The jitter of kube's backoffs comes from there.
     fastrand::seed(plan.seed);
     crate::world::forget_digests();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?;
-    Ok(runtime.block_on(simulate(plan, keep_history)))
+    Ok(runtime.block_on(simulate(plan, keep)))
 }
 
-async fn simulate(plan: Plan, keep_history: bool) -> Ended {
+async fn simulate(plan: Plan, keep: Keep) -> Ended {
     let (seed, calm_at, processes) = (plan.seed, plan.calm_at, plan.processes);
-    let world = World::new(plan, keep_history);
+    let world = World::new(plan, keep);
     {
         let mut state = world.lock();
         objects::make(&world, &mut state);

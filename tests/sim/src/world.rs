@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use crate::api::{Change, KINDS, Key, Late, Logged, Look as _, Part, Refusal, Store, admit, number, text};
 use crate::checks::{Checks, Moment};
 use crate::faults::Faults;
-use crate::history::History;
+use crate::history::{History, Keep};
 use crate::plan::Plan;
 use crate::random::Random;
 use crate::traffic::Traffic;
@@ -97,12 +97,12 @@ const EPOCH: i64 = 1_800_000_000;
 
 impl World {
     /// A world by plan, in a runtime whose clock is paused.
-    pub fn new(plan: Plan, keep_history: bool) -> Self {
+    pub fn new(plan: Plan, keep: Keep) -> Self {
         let processes = plan.processes;
         let mut random = Random::of(plan.seed).split();
         let state = State {
             store: Store::default(),
-            history: History::new(keep_history),
+            history: History::new(keep),
             checks: Checks::new(),
             faults: Faults::new(&plan, random.split()),
             traffic: Traffic::new(&plan),
@@ -175,7 +175,7 @@ impl World {
     /// Creates an object.
     pub fn create(&self, state: &mut State, actor: Actor, key: &Key, body: Value) -> Result<Arc<Value>, Refusal> {
         let body = admit(&state.store, &actor, key, None, body)?;
-        let change = state.store.create(key, body, &self.now().to_string())?;
+        let change = state.store.create(key, body, &second(self.elapsed()).to_string())?;
         Ok(self.wrote(state, actor, key, change))
     }
 
@@ -247,6 +247,12 @@ fn bumped(old: &Value, mut new: Value) -> Value {
 pub fn at(elapsed: u64) -> Timestamp {
     let millis = i64::try_from(elapsed).unwrap_or(0).saturating_add(EPOCH.saturating_mul(1000));
     Timestamp::from_millisecond(millis).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+/// The whole second of [`at`]: so the API server writes times.
+pub fn second(elapsed: u64) -> Timestamp {
+    let at = at(elapsed);
+    Timestamp::from_second(at.as_second()).unwrap_or(at)
 }
 
 thread_local! {
