@@ -19,6 +19,8 @@ pub(super) const PROMOTION: u8 = 0;
 const REMEMBERED: usize = 32;
 /// How long an answer is remembered at least: no watch lags so much behind.
 const LAG: Duration = Duration::from_secs(900);
+/// What the time of an Intervention may be too early by: the API server writes whole seconds.
+const WHOLE: Duration = Duration::from_secs(1);
 /// How many Interventions of one attempt are recorded.
 const RECORDED: usize = 20;
 
@@ -115,9 +117,9 @@ fn named(d: &Draft<'_>, asked: &InterventionFacts) -> Result<(), String> {
 
 fn act(d: &mut Draft<'_>, asked: &InterventionFacts, by: &str) -> Result<String, String> {
     match asked.action {
-        Action::Approve => approve(d),
+        Action::Approve => approve(d, asked),
         Action::Abort => abort(d, asked, by),
-        Action::Promote => promote(d, by),
+        Action::Promote => promote(d, asked, by),
         Action::Retry => retry(d),
         Action::Hold => hold(d, asked, by),
         Action::Resume => resume(d),
@@ -132,6 +134,20 @@ fn open_run(d: &Draft<'_>) -> Result<Run, String> {
         Some(run) => Err(format!("Release {} has ended already and is being cleaned up", run.release)),
         None => Err(format!("Rollout {} has no attempt in progress", d.s.rollout.name)),
     }
+}
+
+/// Whoever asked before the attempt began, and named no Release, cannot have meant it: an Intervention that is seen late,
+/// such as after an outage of the operator, must let nothing advance that nobody has looked at.
+fn meant(asked: &InterventionFacts, run: &Run) -> Result<(), String> {
+    let (None, Some(at), Some(began)) = (&asked.release, asked.at, run.times.requested_at) else { return Ok(()) };
+    if elapsed(began, at) < WHOLE {
+        return Ok(());
+    }
+    Err(format!(
+        "it was asked for at {at}, before Release {release} began at {}, and names no Release: ask again, with release: {release}",
+        began.round(jiff::Unit::Second).unwrap_or(began),
+        release = run.release,
+    ))
 }
 
 /// The first step ahead that asks for approval and has none: its weight, and in words.
@@ -149,8 +165,9 @@ pub(super) fn awaits_approval(d: &Draft<'_>, run: &Run) -> Option<(u8, String)> 
     wave.or_else(|| ahead.then(|| (PROMOTION, "the promotion".to_owned())))
 }
 
-fn approve(d: &mut Draft<'_>) -> Result<String, String> {
+fn approve(d: &mut Draft<'_>, asked: &InterventionFacts) -> Result<String, String> {
     let run = open_run(d)?;
+    meant(asked, &run)?;
     let Some((key, what)) = awaits_approval(d, &run) else {
         return Err(format!("no step of Release {} asks for approval any more", run.release));
     };
@@ -169,8 +186,9 @@ fn abort(d: &mut Draft<'_>, asked: &InterventionFacts, by: &str) -> Result<Strin
     Ok(format!("Release {} is taken back from {}%", run.release, run.weight))
 }
 
-fn promote(d: &mut Draft<'_>, by: &str) -> Result<String, String> {
+fn promote(d: &mut Draft<'_>, asked: &InterventionFacts, by: &str) -> Result<String, String> {
     let run = open_run(d)?;
+    meant(asked, &run)?;
     if let Some(hold) = &d.status.hold {
         return Err(format!("held by {} ({}): ask for Resume first", hold.by, hold.reason));
     }

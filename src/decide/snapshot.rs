@@ -304,6 +304,8 @@ pub struct InterventionFacts {
     pub release: Option<String>,
     /// Who asks, as admission has stamped it.
     pub by: Option<String>,
+    /// When, by the clock of the API server, in whole seconds.
+    pub at: Option<Timestamp>,
 }
 
 /// A HorizontalPodAutoscaler.

@@ -88,6 +88,7 @@ pub(super) fn intervention(object: &Intervention) -> InterventionFacts {
         reason,
         release,
         by: requested_by,
+        at: object.creation_timestamp().map(|time| time.0),
     }
 }
 

@@ -32,6 +32,32 @@ fn a_wave_waits_for_approval_and_goes_on_with_it() {
 }
 
 #[test]
+fn what_was_asked_for_before_the_attempt_began_lets_nothing_advance() {
+    let mut world = adopted();
+    world.spec.waves[1].approval = Approval::Required;
+    world.apply("v2");
+    until(&mut world, "AwaitingApproval", |world| reason(world) == "AwaitingApproval");
+    let began = world.status.run.as_ref().unwrap().times.requested_at.unwrap();
+    for action in [Action::Approve, Action::Promote] {
+        world.ask(action);
+        world.asked.last_mut().unwrap().0.at = Some(began - jiff::SignedDuration::from_secs(1));
+        world.settle(10);
+        assert_eq!((world.answer(), world.share()), (Some(Refused), 10.0), "{action:?}: {}", world.status.message);
+    }
+    // The API server writes whole seconds: what seems a little older may be as young.
+    world.ask(Action::Approve);
+    world.asked.last_mut().unwrap().0.at = Some(began - jiff::SignedDuration::from_millis(900));
+    until(&mut world, "25%", |world| world.share() == 25.0);
+    // Whoever names the Release means it.
+    baking_at(&mut world, 25);
+    let release = world.status.run.as_ref().unwrap().release.clone();
+    world.ask(Action::Promote);
+    let asked = &mut world.asked.last_mut().unwrap().0;
+    (asked.release, asked.at) = (Some(release), Some(began - jiff::SignedDuration::from_secs(60)));
+    done(&mut world, Outcome::Promoted);
+}
+
+#[test]
 fn harm_while_approval_is_awaited_takes_the_version_back() {
     let mut world = adopted();
     world.spec.waves[1].approval = Approval::Required;

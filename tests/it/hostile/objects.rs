@@ -319,7 +319,7 @@ proptest! {
         for (number, asked) in asked.iter().enumerate() {
             let asked: InterventionSpec = serde_json::from_value(asked.clone()).unwrap();
             let InterventionSpec { action, reason, release, requested_by: by, .. } = asked;
-            world.asked.push((InterventionFacts { name: format!("a{number}"), uid: format!("u{number}"), action, reason, release, by }, None));
+            world.asked.push((InterventionFacts { name: format!("a{number}"), uid: format!("u{number}"), action, reason, release, by, at: None }, None));
             play(&mut world, 3, &[])?;
         }
         if bad {

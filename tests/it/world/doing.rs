@@ -17,6 +17,7 @@ impl World {
             reason: "because".into(),
             release: None,
             by: Some("alice".into()),
+            at: Some(self.now),
         };
         self.asked.push((asked, None));
     }

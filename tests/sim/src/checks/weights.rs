@@ -1,14 +1,14 @@
 //! I1, I2, I8: the canary's share only rises wave by wave, is 0 soon after an end and stays so, and what goes back to
 //! stable finds pods there.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::attempts::{millis, waves};
 use super::{Attempts, Counts, Deeds, Moment};
 use crate::api::{Key, Store, number, text};
 use crate::plan::Weather;
 use crate::traffic::{share, weights};
-use crate::world::{Actor, Written};
+use crate::world::{self, Actor, Written};
 
 /// What is remembered of the weights.
 #[derive(Debug, Default)]
@@ -29,6 +29,8 @@ const PROMPTLY: u64 = 5_000;
 const AFTER_STORM: u64 = 75_000;
 /// How much earlier than the bake a wave may follow: nothing but rounding.
 const ROUNDING: u64 = 20;
+/// What is lost of a time that is written in whole seconds.
+const WHOLE: SignedDuration = SignedDuration::from_secs(1);
 
 /// Pods of the workload that can serve.
 fn available(store: &Store) -> i64 {
@@ -139,11 +141,15 @@ impl Weights {
             return;
         };
         if waves.get(position).is_some_and(|(_, _, approval)| *approval) {
-            // Also one from before the attempt: the operator takes an Approve that names no release for the one that
-            // is in progress when it is seen. That is more than a person has said.
-            let approved = ["Approve", "Promote"].iter().any(|action| deeds.asked.contains_key(action));
-            if !approved {
-                found.push(format!("I1: {to} % wants an approval that nobody gave"));
+            // Asked for since the attempt began, by the whole seconds that Interventions carry. Where clocks jump no
+            // two times can be compared.
+            let began = moment.rollout().map_or("", |rollout| text(rollout, "/status/run/times/requestedAt"));
+            let began = began.parse::<Timestamp>().ok().filter(|_| moment.plan.jumps.is_empty());
+            let meant = |asked: &u64| began.is_none_or(|began| began.duration_since(world::second(*asked)) < WHOLE);
+            let approved =
+                ["Approve", "Promote"].map(|action| deeds.asked.get(action).into_iter().flatten().any(meant));
+            if !approved.contains(&true) {
+                found.push(format!("I1: {to} % wants an approval that nobody gave since the attempt began"));
             }
         }
         let before = position.checked_sub(1).and_then(|before| waves.get(before));
