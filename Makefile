@@ -84,7 +84,7 @@ sim: ## Run the whole operator on a simulated cluster, seed after seed (SEEDS=10
 	$(CARGO_TARGET_DIR)/sim/sim $(SEEDS) $(if $(HISTORY),--history,--kept tests/sim/seeds.txt --write $(CARGO_TARGET_DIR)/sim-failures)
 
 # As many seeds as each fault of the list is given to be noticed.
-MUTANT_SEEDS ?= 0..600
+MUTANT_SEEDS ?= 0..10000
 
 .PHONY: mutants
 mutants: ## Break the operator on purpose and see which seeds of the simulation notice

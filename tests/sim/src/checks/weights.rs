@@ -32,9 +32,9 @@ const ROUNDING: u64 = 20;
 /// What is lost of a time that is written in whole seconds.
 const WHOLE: SignedDuration = SignedDuration::from_secs(1);
 
-/// Pods of the workload that can serve.
-fn available(store: &Store) -> i64 {
-    let uid = store.get(&Key::demo("Deployment", "shop")).map_or("", |one| text(one, "/metadata/uid"));
+/// Pods of a Deployment that can serve.
+fn available(store: &Store, deployment: &str) -> i64 {
+    let uid = store.get(&Key::demo("Deployment", deployment)).map_or("", |one| text(one, "/metadata/uid"));
     let sets = store.list("ReplicaSet", "demo").filter(|set| text(set, "/metadata/ownerReferences/0/uid") == uid);
     sets.map(|set| number(set, "/status/availableReplicas")).sum()
 }
@@ -79,10 +79,10 @@ impl Weights {
             let (floor, since) = self.floor.unwrap_or_default();
             let theirs = deeds.sized.is_some_and(|at| at >= since.saturating_sub(15_000));
             let promoting = attempts.current().is_some_and(|(_, attempt)| attempt.step == "Promoting");
-            if available(moment.store) < floor && !theirs && !promoting {
+            if available(moment.store, "shop") < floor && !theirs && !promoting {
                 found.push(format!(
                     "I8: traffic goes back to stable, which has {} available pods, {floor} when it was taken away",
-                    available(moment.store)
+                    available(moment.store, "shop")
                 ));
             }
         }
@@ -117,10 +117,18 @@ impl Weights {
         }
         if self.floor.is_none() {
             let wanted = moment.workload().map_or(0, |workload| number(workload, "/spec/replicas"));
-            self.floor = Some((available(moment.store).min(wanted), moment.now));
+            self.floor = Some((available(moment.store, "shop").min(wanted), moment.now));
         }
         if self.last() >= Some(to) {
             return; // given before: set again after somebody else wrote the route
+        }
+        let canary = moment.store.get(&Key::demo("Deployment", "shop-canary"));
+        let (ready, wanted) =
+            (available(moment.store, "shop-canary"), canary.map_or(1, |canary| number(canary, "/spec/replicas")));
+        // The canary of a workload that is scaled grows after its wave has begun.
+        let scaled = deeds.sized.is_some() || moment.store.list("HorizontalPodAutoscaler", "demo").next().is_some();
+        if ready < wanted && !scaled && deeds.edited.is_none() && !crowded {
+            found.push(format!("I6: {to} % is given to a canary with {ready} of {wanted} pods"));
         }
         self.in_order(moment, attempt, deeds, &waves(rollout), to, found);
         self.given.push((to, moment.now));
