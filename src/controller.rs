@@ -14,7 +14,7 @@ use kube::{Client, ResourceExt};
 
 use crate::api::{Rollout, Step};
 use crate::clock::{self, Clock};
-use crate::decide::{self, Decision, Snapshot};
+use crate::decide::{self, Decision, Notice, Snapshot};
 use crate::leadership::Writer;
 use crate::observe::Remembered;
 use crate::prometheus::Poller;
@@ -22,6 +22,9 @@ use crate::record::metrics::Metrics;
 use crate::watch::policies::Shipped;
 use crate::watch::{RolloutRef, Stores};
 use crate::{act, observe, record};
+
+mod untold;
+use untold::Untold;
 
 /// What every pass needs.
 pub struct Context {
@@ -55,6 +58,7 @@ struct Memory {
     remembered: Remembered,
     status_written: Option<Instant>,
     published: BTreeSet<String>,
+    untold: Untold,
     failures: u32,
     /// A write met an object that had changed: what the caches show is old.
     outdated: bool,
@@ -178,7 +182,16 @@ async fn pass(key: &RolloutRef, rollout: &Rollout, live: bool, ctx: &Context) ->
     let decision = decide::decide(&snapshot);
     decide::check(&snapshot, &decision).map_err(Error::Contradiction)?;
 
-    let committed = intent(key, rollout, &snapshot, &decision, ctx).await?;
+    // What an earlier pass committed without hearing of it is told now.
+    let late = ctx.memory(key, |memory| memory.untold.committed(&snapshot.rollout.status));
+    publish(key, rollout, &late, ctx).await?;
+    let committed = match intent(key, rollout, &snapshot, &decision, ctx).await {
+        Ok(committed) => committed,
+        Err(error) => {
+            ctx.memory(key, |memory| memory.untold.failed(&decision));
+            return Err(error);
+        }
+    };
     let target = act::Target {
         name: snapshot.rollout.name.clone(),
         namespace: snapshot.rollout.namespace.clone(),
@@ -236,9 +249,18 @@ async fn intent(
     Ok(committed)
 }
 
-/// Events and records of what was decided. An event that cannot be published must not hold a rollout up.
+/// Events and records of what was decided.
 async fn tell(key: &RolloutRef, rollout: &Rollout, decision: &Decision, ctx: &Context) -> Result<(), Error> {
-    for notice in &decision.events {
+    publish(key, rollout, &decision.events, ctx).await?;
+    for one in &decision.records {
+        record::write_record(&ctx.writer, rollout, one).await?;
+    }
+    Ok(())
+}
+
+/// Events, each once. One that cannot be published must not hold a rollout up.
+async fn publish(key: &RolloutRef, rollout: &Rollout, events: &[Notice], ctx: &Context) -> Result<(), Error> {
+    for notice in events {
         let fresh = ctx.memory(key, |memory| {
             if memory.published.len() >= 1000 {
                 memory.published.clear(); // publishing again is harmless, remembering without end is not
@@ -256,9 +278,6 @@ async fn tell(key: &RolloutRef, rollout: &Rollout, decision: &Decision, ctx: &Co
             }
             tracing::warn!(rollout = %key, %error, "an event could not be published");
         }
-    }
-    for one in &decision.records {
-        record::write_record(&ctx.writer, rollout, one).await?;
     }
     Ok(())
 }
