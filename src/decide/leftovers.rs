@@ -16,11 +16,12 @@ use crate::api::{Duration, Revision, Step};
 const SEEN: Duration = Duration::from_secs(10);
 
 /// Plans to take away what the last attempt left, if it left anything. A request that was given up may take effect
-/// later: a weight that was set when the route had been looked at for the last time, a canary that was created then.
-pub(super) fn sweep(d: &mut Draft<'_>) {
-    let Some(run) = d.status.run.clone().filter(|run| run.step == Step::Done) else { return };
+/// later: a weight that was set when the route had been looked at for the last time, a canary that was created then. True
+/// while anything of it is there: no other attempt may begin beside it.
+pub(super) fn sweep(d: &mut Draft<'_>) -> bool {
+    let Some(run) = d.status.run.clone().filter(|run| run.step == Step::Done) else { return false };
     if run.times.route_restored_at.is_none() || !run.times.ended_at.is_some_and(|at| d.passed(at, SEEN)) {
-        return;
+        return false;
     }
     let traffic = &d.s.rollout.spec.traffic;
     let canary = traffic.canary_service_name();
@@ -32,14 +33,17 @@ pub(super) fn sweep(d: &mut Draft<'_>) {
             (given, weights::towards(route, backup, &traffic.stable_service, &canary, None))
         {
             let (kind, name) = (route.kind, route.name.clone());
-            return d.plan.push(Write::PatchRoute { kind, name, weight: None, patch });
+            d.plan.push(Write::PatchRoute { kind, name, weight: None, patch });
+            return true;
         }
     }
-    take_away(d);
+    let there = take_away(d);
+    let policies: Vec<Write> = clones::ours(d.s).map(clones::delete).collect();
+    let fenced = !policies.is_empty();
     if d.s.canary.is_none() {
-        let policies: Vec<Write> = clones::ours(d.s).map(clones::delete).collect();
         d.plan.extend(policies);
     }
+    there || fenced
 }
 
 /// Plans to delete the canary and its Service, where they are ours. True when one of them is still there.

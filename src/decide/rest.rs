@@ -55,9 +55,16 @@ pub(super) fn at_rest(d: &mut Draft<'_>) -> bool {
     let proven = gate::prove(d, workload);
     let serves = |digest: &String| d.s.replica_sets.iter().any(|set| set.digest == *digest && set.replicas > 0);
     d.status.alongside = d.status.alongside.take().filter(serves);
-    leftovers::sweep(d);
-    if stray(d, workload, &stable) {
+    let swept = leftovers::sweep(d);
+    if !swept && stray(d, workload, &stable) {
         return true;
+    }
+    if swept && workload.digest != stable.digest {
+        let short = names::short(&workload.digest);
+        d.wake_in(Duration::from_secs(1));
+        let message = format!("what the last attempt left is taken away before template {short} is looked at");
+        d.progress(Phase::Settling, "Settling", message);
+        return false;
     }
     if workload.digest == stable.digest {
         settle(d, workload, proven);

@@ -55,6 +55,35 @@ fn what_serves_is_stable_when_nothing_of_the_stable_version_is_left() {
 }
 
 #[test]
+fn what_an_attempt_left_is_gone_before_the_same_template_is_tried_again() {
+    let mut world = World::new();
+    world.settle(3);
+    world.apply("v2");
+    world.settle(40);
+    let mut snapshot = world.snapshot();
+    let run = snapshot.rollout.status.run.clone().unwrap();
+    assert!(snapshot.canary.is_some() && snapshot.canary_service.is_some(), "{}", world.status.message);
+    // The attempt has ended, its canary was created once more by a write that came late, and the template is wanted again.
+    let mut ended = run;
+    ended.step = Step::Done;
+    ended.outcome = Some(Outcome::Aborted);
+    ended.weight = 0;
+    let long_ago = world.now - jiff::SignedDuration::from_secs(60);
+    (ended.times.ended_at, ended.times.route_restored_at) = (Some(long_ago), Some(long_ago));
+    ended.routes.clear();
+    snapshot.rollout.status.run = Some(ended);
+    let decision = decide::decide(&snapshot);
+    assert_eq!(decide::check(&snapshot, &decision), Ok(()));
+    assert!(decision.plan.iter().any(|write| matches!(write, Write::DeleteCanary { .. })), "{:?}", decision.plan);
+    assert_eq!(decision.status.attempts, snapshot.rollout.status.attempts, "nothing begins beside it");
+    // When it is gone the next attempt begins.
+    (snapshot.canary, snapshot.canary_service, snapshot.canary_pods) = (None, None, Vec::new());
+    let decision = decide::decide(&snapshot);
+    assert_eq!(decide::check(&snapshot, &decision), Ok(()));
+    assert_eq!(decision.status.attempts, snapshot.rollout.status.attempts + 1, "{}", decision.status.message);
+}
+
+#[test]
 fn a_view_of_replica_sets_that_lags_replaces_nothing() {
     // The watch shows only v3 with four pods; the Deployment counts six.
     let mut snapshot = held(&[("v3", 4, 4)]);

@@ -99,11 +99,11 @@ pub fn refusal(schema: &Value, value: &Value, at: &str) -> Option<String> {
         }
         kind @ ("integer" | "number") => {
             let Some(number) = value.as_f64() else { return wrong(kind) };
-            let whole = value.is_i64() || value.is_u64();
+            // Go reads them as int64.
+            let whole = value.is_i64();
             let fits = schema["minimum"].as_f64().is_none_or(|least| number >= least)
                 && schema["maximum"].as_f64().is_none_or(|most| number <= most);
-            // Go reads them as int64.
-            let fits = fits && (kind == "number" || whole && number <= 9.2e18);
+            let fits = fits && (kind == "number" || whole);
             if fits { None } else { wrong(&schema.to_string()) }
         }
         "boolean" => {
