@@ -354,7 +354,8 @@ proptest! {
 
     #[test]
     fn any_template(template in nasty::text(), inside in nasty::text()) {
-        let value = |_: &str| Some(Filling::Text(inside.clone()));
+        // The template may end with a brace, and then the variable is another one.
+        let value = |name: &str| (name == "v").then(|| Filling::Text(inside.clone()));
         let filled = fill(&format!("{template}{{{{v}}}}"), &["v"], value);
         let whole = filled.is_err() || template.contains("\u{7b}{");
         prop_assert!(whole || filled.unwrap().len() >= template.len());
