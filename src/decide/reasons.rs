@@ -336,6 +336,7 @@ pub const REASONS: &[Reason] = &[
     reason(Going, "Reverting", "the stable template is put back and the Deployment rolls back", "–"),
     reason(Going, "Withdrawing", "the attempt ends because its template is no longer wanted, or rolls without it", "–"),
     reason(Going, "Recording", "the records are being written", "–"),
+    reason(Going, "Clearing", "what the last attempt left is taken away before the next one begins", "–"),
     reason(Going, "Leaving", "the Rollout is being deleted", "–"),
     reason(Going, "Disabling", "`spec.disabled` was set: traffic goes back", "–"),
     reason(Going, "Disabled", "`spec.disabled` is true: nothing is governed", "set it to false to be governed again"),

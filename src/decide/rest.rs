@@ -59,24 +59,24 @@ pub(super) fn at_rest(d: &mut Draft<'_>) -> bool {
     if !swept && stray(d, workload, &stable) {
         return true;
     }
-    if swept && workload.digest != stable.digest {
-        let short = names::short(&workload.digest);
-        d.wake_in(Duration::from_secs(1));
-        let message = format!("what the last attempt left is taken away before template {short} is looked at");
-        d.progress(Phase::Settling, "Settling", message);
-        return false;
-    }
     if workload.digest == stable.digest {
         settle(d, workload, proven);
         return false;
-    }
-    if !workload.paused {
-        return rolled_past(d, workload);
     }
     leftovers::remove(d, workload, &stable);
     if let Some(intruder) = leftovers::intruder(d, workload, &stable) {
         put_back(d, workload, &stable, &format!("ReplicaSet {intruder} came up behind the closed gate"));
         return false;
+    }
+    if swept {
+        let short = names::short(&workload.digest);
+        d.wake_in(Duration::from_secs(1));
+        let message = format!("what the last attempt left is taken away before template {short} is looked at");
+        d.progress(Phase::Preflight, "Clearing", message);
+        return false;
+    }
+    if !workload.paused {
+        return rolled_past(d, workload);
     }
     held_back(d, workload, &stable)
 }

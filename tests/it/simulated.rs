@@ -37,6 +37,32 @@ fn held(sets: &[(&str, u32, u32)]) -> Snapshot {
     snapshot
 }
 
+/// A world in which v2 was promoted.
+fn promoted() -> World {
+    let mut world = World::new();
+    world.settle(3);
+    world.apply("v2");
+    world.settle(120);
+    assert_eq!(world.status.phase, Phase::Promoted, "{}", world.status.message);
+    world
+}
+
+/// The attempt with v2 has ended, its canary was created once more by a write that came late, and v2 is wanted again.
+fn left_behind() -> Snapshot {
+    let mut world = World::new();
+    world.settle(3);
+    world.apply("v2");
+    world.settle(40);
+    let mut snapshot = world.snapshot();
+    assert!(snapshot.canary.is_some() && snapshot.canary_service.is_some(), "{}", world.status.message);
+    let long_ago = world.now - jiff::SignedDuration::from_secs(60);
+    let ended = snapshot.rollout.status.run.as_mut().unwrap();
+    (ended.step, ended.outcome, ended.weight) = (Step::Done, Some(Outcome::Aborted), 0);
+    (ended.times.ended_at, ended.times.route_restored_at) = (Some(long_ago), Some(long_ago));
+    ended.routes.clear();
+    snapshot
+}
+
 fn stable(decision: &Decision) -> Option<String> {
     decision.status.stable.as_ref().map(|stable| stable.digest.clone())
 }
@@ -56,22 +82,7 @@ fn what_serves_is_stable_when_nothing_of_the_stable_version_is_left() {
 
 #[test]
 fn what_an_attempt_left_is_gone_before_the_same_template_is_tried_again() {
-    let mut world = World::new();
-    world.settle(3);
-    world.apply("v2");
-    world.settle(40);
-    let mut snapshot = world.snapshot();
-    let run = snapshot.rollout.status.run.clone().unwrap();
-    assert!(snapshot.canary.is_some() && snapshot.canary_service.is_some(), "{}", world.status.message);
-    // The attempt has ended, its canary was created once more by a write that came late, and the template is wanted again.
-    let mut ended = run;
-    ended.step = Step::Done;
-    ended.outcome = Some(Outcome::Aborted);
-    ended.weight = 0;
-    let long_ago = world.now - jiff::SignedDuration::from_secs(60);
-    (ended.times.ended_at, ended.times.route_restored_at) = (Some(long_ago), Some(long_ago));
-    ended.routes.clear();
-    snapshot.rollout.status.run = Some(ended);
+    let mut snapshot = left_behind();
     let decision = decide::decide(&snapshot);
     assert_eq!(decide::check(&snapshot, &decision), Ok(()));
     assert!(decision.plan.iter().any(|write| matches!(write, Write::DeleteCanary { .. })), "{:?}", decision.plan);
@@ -81,6 +92,20 @@ fn what_an_attempt_left_is_gone_before_the_same_template_is_tried_again() {
     let decision = decide::decide(&snapshot);
     assert_eq!(decide::check(&snapshot, &decision), Ok(()));
     assert_eq!(decision.status.attempts, snapshot.rollout.status.attempts + 1, "{}", decision.status.message);
+}
+
+#[test]
+fn what_comes_up_behind_the_gate_is_put_back_whatever_is_left() {
+    let mut snapshot = left_behind();
+    let mut intruder = snapshot.replica_sets[0].clone();
+    for set in &mut snapshot.replica_sets {
+        (set.replicas, set.present, set.ready, set.available) = (0, 0, 0, 0);
+    }
+    (intruder.name, intruder.digest) = ("shop-intruder".into(), World::digest("v3"));
+    snapshot.replica_sets.push(intruder);
+    let decision = decide::decide(&snapshot);
+    assert_eq!(decide::check(&snapshot, &decision), Ok(()));
+    assert!(decision.status.message.contains("shop-intruder came up behind"), "{}", decision.status.message);
 }
 
 #[test]
@@ -120,11 +145,7 @@ fn a_version_that_rolled_past_the_gate_and_was_overtaken_is_recorded() {
 
 #[test]
 fn what_was_promoted_goes_on_being_watched_behind_a_rejected_template() {
-    let mut world = World::new();
-    world.settle(3);
-    world.apply("v2");
-    world.settle(120);
-    assert_eq!(world.status.phase, Phase::Promoted, "{}", world.status.message);
+    let mut world = promoted();
     world.status.rejected.push(World::digest("v3"));
     world.apply("v3");
     world.settle(3);
@@ -153,11 +174,7 @@ fn an_attempt_that_was_never_exposed_does_not_touch_the_route() {
 
 #[test]
 fn what_arrives_after_the_end_is_taken_away() {
-    let mut world = World::new();
-    world.settle(3);
-    world.apply("v2");
-    world.settle(120);
-    assert_eq!(world.status.phase, Phase::Promoted, "{}", world.status.message);
+    let mut world = promoted();
     assert!(decide::decide(&world.snapshot()).plan.is_empty());
     // A weight that was set by a request that had been given up; and its canary was made once more.
     world.edit_route(|route| {

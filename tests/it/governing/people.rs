@@ -5,7 +5,16 @@ use sluice::api::InterventionResult::{Honoured, Refused};
 use sluice::api::{Action, Approval, Outcome, Phase, Step};
 
 use super::{adopted, ask, assert_not_missed, baking_at, done, reason, recorded, restored, until};
-use crate::world::{Behaviour, comparing};
+use crate::world::{Behaviour, World, comparing};
+
+/// A world in which the second wave of v2 waits for approval.
+fn awaiting() -> World {
+    let mut world = adopted();
+    world.spec.waves[1].approval = Approval::Required;
+    world.apply("v2");
+    until(&mut world, "AwaitingApproval", |world| reason(world) == "AwaitingApproval");
+    world
+}
 
 #[test]
 fn a_wave_waits_for_approval_and_goes_on_with_it() {
@@ -33,10 +42,7 @@ fn a_wave_waits_for_approval_and_goes_on_with_it() {
 
 #[test]
 fn what_was_asked_for_before_the_attempt_began_lets_nothing_advance() {
-    let mut world = adopted();
-    world.spec.waves[1].approval = Approval::Required;
-    world.apply("v2");
-    until(&mut world, "AwaitingApproval", |world| reason(world) == "AwaitingApproval");
+    let mut world = awaiting();
     let began = world.status.run.as_ref().unwrap().times.requested_at.unwrap();
     for action in [Action::Approve, Action::Promote] {
         world.ask(action);
@@ -59,10 +65,7 @@ fn what_was_asked_for_before_the_attempt_began_lets_nothing_advance() {
 
 #[test]
 fn harm_while_approval_is_awaited_takes_the_version_back() {
-    let mut world = adopted();
-    world.spec.waves[1].approval = Approval::Required;
-    world.apply("v2");
-    until(&mut world, "AwaitingApproval", |world| reason(world) == "AwaitingApproval");
+    let mut world = awaiting();
     world.behave("v2", Behaviour { errors: 0.3, ..Behaviour::default() });
     done(&mut world, Outcome::RolledBack);
     assert_eq!(world.share(), 0.0);

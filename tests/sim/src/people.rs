@@ -85,12 +85,16 @@ impl Act {
 
 const DEV: Actor = Actor::Person("dev");
 
+/// Waits until so many milliseconds after the world began.
+async fn until(world: &World, at: u64) {
+    tokio::time::sleep(Duration::from_millis(at.saturating_sub(world.elapsed()))).await;
+}
+
 /// Does what the plan says, when it says so.
 pub async fn run(world: World) {
     let acts = world.lock().plan.acts.clone();
     for (at, act) in acts {
-        let now = world.elapsed();
-        tokio::time::sleep(Duration::from_millis(at.saturating_sub(now))).await;
+        until(&world, at).await;
         let mut state = world.lock();
         state.history.tell(&format!("dev: {act:?}"));
         state.checks.acted(&act, world.elapsed());
@@ -102,8 +106,7 @@ pub async fn run(world: World) {
 pub async fn turn_clocks(world: World) {
     let jumps = world.lock().plan.jumps.clone();
     for (at, by) in jumps {
-        let now = world.elapsed();
-        tokio::time::sleep(Duration::from_millis(at.saturating_sub(now))).await;
+        until(&world, at).await;
         let mut state = world.lock();
         state.history.tell(&format!("the wall clock jumps by {by} s"));
         state.skew = state.skew.saturating_add(jiff::SignedDuration::from_secs(by));
