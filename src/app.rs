@@ -18,7 +18,8 @@ use crate::controller::{Context, Memories, reconcile, retry, sweep};
 use crate::leadership::{self, Ended, Leadership, Writer};
 use crate::observe::OwnSecrets;
 use crate::prometheus::{self, Poller, Source};
-use crate::record::metrics;
+use crate::record::retention::{self, Keep};
+use crate::record::{self, metrics};
 use crate::server::{Admin, serve};
 use crate::watch::policies::shipped;
 use crate::watch::{Freshness, RolloutRef, SILENCE, stores};
@@ -29,6 +30,9 @@ const PASSES_AT_ONCE: u16 = 8;
 const QUEUE: usize = 1024;
 /// How long passes in progress may take to end when the process is told to stop.
 const LAST_PASSES: Duration = Duration::from_secs(5);
+
+/// How often old records are looked for.
+const PRUNE: Duration = Duration::from_secs(3600);
 
 /// How the operator is run.
 #[derive(Debug, Clone)]
@@ -43,6 +47,8 @@ pub struct Options {
     pub account: String,
     /// The Lease that this process must hold to decide; without one it always decides.
     pub lease: Option<String>,
+    /// How long records are kept.
+    pub keep: Keep,
 }
 
 /// What the operator stands on: the cluster, its clock and whoever answers for Prometheus.
@@ -156,6 +162,21 @@ pub async fn operate(ground: Ground, options: Options, told_to_stop: impl Future
         }
         ("sweeper", Ok(()))
     });
+    let (keeper, keep) = (Arc::clone(&context), options.keep);
+    let mut keep_stop = stop.clone();
+    tasks.spawn(async move {
+        let mut every = tokio::time::interval(PRUNE);
+        // Not in the first moments: caches may not be filled, and there is time.
+        every.reset();
+        loop {
+            tokio::select! {
+                biased;
+                _ = every.tick() => prune(&keeper, keep).await,
+                _ = keep_stop.changed() => break,
+            }
+        }
+        ("records' keeper", Ok(()))
+    });
     let (release_sender, release) = watch::channel(false);
     let (seeing_sender, seeing) = oneshot::channel();
     let mut election: JoinSet<Ended> = JoinSet::new();
@@ -230,6 +251,15 @@ pub async fn operate(ground: Ground, options: Options, told_to_stop: impl Future
         Some(Ok((name, Ok(())))) => anyhow::bail!("the {name} task ended by itself"),
         Some(Ok((_, Err(error)))) => Err(error),
         Some(Err(error)) => Err(error).context("a task failed"),
+    }
+}
+
+/// Lets old records go. What fails is tried again the next time.
+async fn prune(context: &Context, keep: Keep) {
+    match retention::prune(&context.writer, &context.stores, keep, context.clock.now()).await {
+        Ok(0) | Err(record::Error::NotLeader { .. }) => {}
+        Ok(count) => tracing::info!(count, days = keep.days, each = keep.each, "old records were deleted"),
+        Err(error) => tracing::warn!(%error, "old records could not be deleted"),
     }
 }
 

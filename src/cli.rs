@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::decide::reasons::{self, REASONS};
 use crate::decide::steps;
+use crate::record::retention::Keep;
 use crate::{app, crds, judge_command, telemetry};
 
 /// Progressive rollout controller for Kubernetes.
@@ -73,6 +74,12 @@ struct RunArgs {
     /// The Lease, in the operator's own namespace.
     #[arg(long, env = "SLUICE_LEASE_NAME", default_value = "sluice", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     lease_name: String,
+    /// Releases and ReworkEvents older than this are deleted. Figures over 180 days need 270.
+    #[arg(long, env = "SLUICE_KEEP_DAYS", value_name = "DAYS", default_value_t = Keep::default().days)]
+    keep_days: u32,
+    /// So many Releases of each Rollout are kept, and as many ReworkEvents; the newest 20 always.
+    #[arg(long, env = "SLUICE_KEEP_EACH", value_name = "COUNT", default_value_t = Keep::default().each)]
+    keep_each: usize,
 }
 
 /// How logs are written.
@@ -115,6 +122,8 @@ fn run(args: RunArgs) -> anyhow::Result<()> {
         service_account: account,
         leader_elect,
         lease_name,
+        keep_days: days,
+        keep_each: each,
     } = args;
     let version = env!("CARGO_PKG_VERSION");
     tracing::info!(version, %listen, log_level, ?log_format, pod_name, leader_elect, lease_name, "sluice starts");
@@ -126,6 +135,7 @@ fn run(args: RunArgs) -> anyhow::Result<()> {
         namespace,
         account,
         lease,
+        keep: Keep { days, each },
     }));
     // Waits for no thread: whoever does not lead any more ends at once.
     runtime.shutdown_background();

@@ -5,6 +5,7 @@
 #![allow(unreachable_pub)] // the schema macro makes a twin of each type in a private scope
 #![allow(clippy::duplicated_attributes)] // printer columns of one type look like repetitions to the lint
 
+mod change;
 mod conditions;
 mod evidence;
 mod governance;
@@ -20,6 +21,7 @@ mod source;
 mod status;
 mod units;
 
+pub use change::{Change, ChangeKind, Classification, Commit, Confidence};
 pub use conditions::{Condition, ConditionStatus, ConditionType, merge_conditions};
 pub use evidence::{Cursors, KeptEvidence, KeptSignal, OpenPoll, SignalState, Tally, TrafficState, WaveForecast};
 pub use governance::{Answered, Conflicts, Escaped, Hold, Intervened, LetThrough, ScalerBackup, Watching};
@@ -28,7 +30,7 @@ pub use provider::{
     BasicAuth, BearerAuth, CertificateAuthority, CertificateRef, ClientCertificate, MetricsProvider,
     MetricsProviderSpec, ProviderAuth, ProviderHeader, ProviderTls, SecretRef, TokenRef,
 };
-pub use release::{Exposure, Outcome, Release, ReleaseSpec, ReleaseStatus, Times, Trigger};
+pub use release::{Exposure, Outcome, Release, ReleaseSpec, ReleaseStatus, Stage, Times, Trigger};
 pub use rework::{ReworkEvent, ReworkEventSpec, ReworkKind};
 pub use rollout::{
     Analysis, Approval, GateMode, OnRollback, Owner, Promotion, ProviderRef, Rollout, RolloutSpec, RouteKind, RouteRef,
@@ -38,8 +40,8 @@ pub use schedule::{Day, Freeze, Schedule, Window};
 pub use signals::{BurnRate, BurnWindow, ErrorRatio, Latency, Query, Restarts, Signal};
 pub use source::{OwnCounters, Source};
 pub use status::{
-    BackendWeight, LastRollback, Phase, Revision, RolloutStatus, RouteBackup, Run, Step, TimelineEntry, VerdictWord,
-    WaveState,
+    BackendWeight, Former, LastRollback, Phase, Recovery, Revision, RolloutStatus, RouteBackup, Run, Step,
+    TimelineEntry, VerdictWord, WaveState,
 };
 pub use units::{Duration, InvalidUnit, Number, Percent};
 

@@ -28,6 +28,23 @@ pub const BREAK_GLASS_ANNOTATION: &str = "sluice.dev/break-glass";
 pub const FINALIZER: &str = "sluice.dev/restore-traffic";
 /// Annotation on a Rollout that lets it go without restoring anything, for when the cluster cannot be reached as it was.
 pub const ABANDON_ANNOTATION: &str = "sluice.dev/abandon";
+/// Annotation on a Deployment: what kind of change its template is (`planned`, `rework`, `hotfix`, `security`).
+pub const KIND: &str = "sluice.dev/kind";
+/// Annotation on a Deployment: the failed Release that its template remedies.
+pub const REMEDIATES: &str = "sluice.dev/remediates";
+/// Annotation on a Deployment: the incident or ticket that its template is for.
+pub const REFERENCE: &str = "sluice.dev/reference";
+/// Annotation on a Deployment: the person who answers for its template.
+pub const REQUESTED_BY: &str = "sluice.dev/requested-by";
+/// Annotation on a Deployment: templates of several workloads with the same id are one deployment.
+pub const RELEASE_ID: &str = "sluice.dev/release-id";
+/// Annotation on a Deployment: the commits that its template brings, as `SHA@TIME`, separated by commas.
+pub const COMMITS: &str = "sluice.dev/commits";
+/// Annotation on a Deployment: the commit that its image was built from, where [`COMMITS`] is not given
+/// (OCI image specification, annotations).
+pub const OCI_REVISION: &str = "org.opencontainers.image.revision";
+/// Every annotation on a Deployment that says something of its template.
+pub const SAID: [&str; 7] = [KIND, REMEDIATES, REFERENCE, REQUESTED_BY, RELEASE_ID, COMMITS, OCI_REVISION];
 /// The label that the Deployment controller adds to every template it copies.
 const POD_TEMPLATE_HASH: &str = "pod-template-hash";
 
@@ -108,6 +125,11 @@ pub fn without_template_hash(mut template: Value) -> Value {
 /// The first eight digits of a digest, for people and for names.
 pub fn short(digest: &str) -> &str {
     digest.get(..8).unwrap_or(digest)
+}
+
+/// A digest of texts, for what has them in common; 16 hex digits. No text can pass for two.
+pub fn digest(texts: &[&str]) -> String {
+    hex(texts.join("\u{0}").as_bytes()).chars().take(16).collect()
 }
 
 fn hex(bytes: &[u8]) -> String {

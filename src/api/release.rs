@@ -5,6 +5,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::change::{Change, Classification};
 use super::governance::{Escaped, Intervened};
 use super::rollout::Owner;
 use super::status::TimelineEntry;
@@ -24,6 +25,7 @@ use super::status::TimelineEntry;
     doc = "The record of one attempt to release a revision: what was tried, what happened, how it ended. Written by Sluice; outlives the Rollout.",
     printcolumn(name = "Rollout", type_ = "string", json_path = ".spec.rollout"),
     printcolumn(name = "Revision", type_ = "string", json_path = ".spec.revision"),
+    printcolumn(name = "Kind", type_ = "string", json_path = ".spec.classification.kind"),
     printcolumn(name = "Outcome", type_ = "string", json_path = ".status.outcome"),
     printcolumn(
         name = "Exposure",
@@ -56,9 +58,15 @@ pub struct ReleaseSpec {
     /// Who answered for the workload.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<Owner>,
-    /// The failed Release that this one comes after, if the last one failed.
+    /// The failed Release that this one comes after: the one that was named, else the last one if it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remediates: Option<String>,
+    /// What kind of change it is; absent in records of versions of Sluice that did not ask.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub classification: Option<Classification>,
+    /// What it carries.
+    #[serde(default)]
+    pub change: Change,
 }
 
 /// How an attempt ended.
@@ -72,10 +80,31 @@ pub enum Outcome {
     Aborted,
     /// A newer template came before it was done.
     Superseded,
+    /// A newer template came while the evidence already spoke against this one, not yet enough for a verdict.
+    SupersededUnderSuspicion,
     /// It was taken back before it had served a single request.
     FailedBeforeExposure,
     /// It rolled without having been proven, past the gate or by break-glass.
     Bypassed,
+    /// It served everybody, and then harm was found, while it was watched.
+    Escaped,
+}
+
+/// How far an attempt had come when it was seen to fail. The later, the more users had met it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum Stage {
+    /// The checks before anything is made.
+    Preflight,
+    /// The canary's pods, before the first request.
+    BeforeExposure,
+    /// A wave; `status.wave` says which.
+    Wave,
+    /// While the Deployment rolled.
+    Promotion,
+    /// In the watch after the promotion.
+    Watch,
+    /// After the watch.
+    Later,
 }
 
 /// Who or what caused the end.
@@ -97,6 +126,9 @@ pub struct Exposure {
     pub requests: u64,
     /// Requests of these that failed.
     pub errors: u64,
+    /// Of these, how many more than stable would have failed at the same time.
+    #[serde(default)]
+    pub excess_errors: u64,
 }
 
 /// When things happened. A time that is absent did not happen.
@@ -123,6 +155,10 @@ pub struct Times {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "super::units::time_schema")]
     pub weight_zero_at: Option<Timestamp>,
+    /// The requests that remained were within tolerance again, for three polls.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "super::units::time_schema")]
+    pub recovered_at: Option<Timestamp>,
     /// The routes were seen without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "super::units::time_schema")]
@@ -150,6 +186,23 @@ pub struct ReleaseStatus {
     /// One sentence with numbers.
     #[serde(default)]
     pub message: String,
+    /// How far it had come when it was seen to fail; absent if it did not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stage: Option<Stage>,
+    /// The wave it had come to, counted from 1; absent if it came to none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wave: Option<u8>,
+    /// The image digests that its pods ran, as `name=digest`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20))]
+    pub digests: Vec<String>,
+    /// What failures of the same kind have in common: equal for the same defect. Absent if it did not fail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub signature: Option<String>,
+    /// How much of the month's error budget its excess errors took, in percent; absent without a budget.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget_percent: Option<f64>,
     /// What users met.
     #[serde(default)]
     pub exposure: Exposure,

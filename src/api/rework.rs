@@ -17,6 +17,8 @@ pub enum ReworkKind {
     Escaped,
     /// A template rolled without having been proven.
     Bypass,
+    /// A change that was made in a hurry because of an incident.
+    Hotfix,
 }
 
 /// A release that had to be taken back.
@@ -75,4 +77,17 @@ pub struct ReworkEventSpec {
     /// Seconds from the verdict to weight 0; absent where nothing was taken back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub act_seconds: Option<f64>,
+    /// Seconds from weight 0 until what remained was within tolerance again; absent where that was not seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verify_seconds: Option<f64>,
+    /// What failures of the same kind have in common.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub signature: Option<String>,
+    /// How often this signature was seen in the 90 days before, this one included.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recurrence: Option<u32>,
+    /// The Release that remedies it, of a hotfix.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remedied_by: Option<String>,
 }

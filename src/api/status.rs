@@ -6,10 +6,11 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::change::{Change, Classification};
 use super::conditions::Condition;
-use super::evidence::{KeptEvidence, SignalState, TrafficState, WaveForecast};
+use super::evidence::{KeptEvidence, SignalState, Tally, TrafficState, WaveForecast};
 use super::governance::{Answered, Conflicts, Hold, Intervened, LetThrough, ScalerBackup, Watching};
-use super::release::{Outcome, Times, Trigger};
+use super::release::{Outcome, Stage, Times, Trigger};
 use super::rollout::RouteKind;
 
 /// The observed state of a Rollout.
@@ -50,6 +51,10 @@ pub struct RolloutStatus {
     /// How many attempts there have been.
     #[serde(default)]
     pub attempts: u32,
+    /// Versions that were stable before, newest last: whoever goes back to one says that what replaced it had failed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 10))]
+    pub former: Vec<Former>,
     /// Digests of templates that were taken back, newest last. They are not tried again.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20))]
@@ -198,6 +203,12 @@ pub struct Run {
     /// The failed Release before this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remediates: Option<String>,
+    /// What kind of change it is, and how that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub classification: Option<Classification>,
+    /// What it carries.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<Change>,
     /// Where it stands.
     pub step: Step,
     /// When the step began.
@@ -242,6 +253,16 @@ pub struct Run {
     /// One sentence that says how it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub summary: Option<String>,
+    /// How far it had come when it was seen to fail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stage: Option<Stage>,
+    /// The image digests that the canary's pods ran, as `name=digest`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20))]
+    pub digests: Vec<String>,
+    /// How what remained fares since the canary was given no more traffic.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovery: Option<Recovery>,
     /// When things happened.
     #[serde(default)]
     pub times: Times,
@@ -272,6 +293,32 @@ pub struct Run {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub timeline: Vec<TimelineEntry>,
+}
+
+/// How the requests that remained fared after the canary was given no more traffic.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Recovery {
+    /// Time of the newest sample that was looked at.
+    #[schemars(schema_with = "super::units::time_schema")]
+    pub until: Timestamp,
+    /// What had been counted by then.
+    pub seen: Tally,
+    /// How many polls in a row were within tolerance.
+    pub good: u8,
+}
+
+/// A version that was stable before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Former {
+    /// Digest of its template.
+    pub revision: String,
+    /// The Release that took its place.
+    pub replaced_by: String,
+    /// When that was.
+    #[schemars(schema_with = "super::units::time_schema")]
+    pub until: Timestamp,
 }
 
 /// The wave in progress.

@@ -4,8 +4,8 @@
 use super::draft::Draft;
 use super::plan::{Record, Severity};
 use super::time::elapsed;
-use super::verdict;
 use super::words::grouped;
+use super::{evidence, verdict};
 use crate::api::{Duration, Escaped, Outcome, ReworkEventSpec, ReworkKind, Run, Signal, Trigger, Watching, names};
 
 /// Whether a signal says something of a version without another one beside it.
@@ -59,9 +59,14 @@ pub(super) fn watch(d: &mut Draft<'_>) {
             let escaped = escaped.clone();
             d.records.push(Record::Escaped {
                 name: run.release.clone(),
+                signature: evidence::signed(d, "Escaped", Some(&escaped.signal)),
                 escaped: Escaped { recorded: true, ..escaped.clone() },
             });
-            d.records.push(rework(d, &run, &escaped));
+            let rework = rework(d, &run, &escaped);
+            if let Record::Rework { spec, .. } = &rework {
+                evidence::tell_of_recurrence(d, spec);
+            }
+            d.records.push(rework);
         }
     }
     d.status.watching = Some(watching.clone());
@@ -69,6 +74,7 @@ pub(super) fn watch(d: &mut Draft<'_>) {
 
 fn rework(d: &Draft<'_>, run: &Run, escaped: &Escaped) -> Record {
     let exposed_at = run.times.exposed_at.unwrap_or(escaped.at);
+    let (name, signature) = (names::escaped(&run.release), evidence::signed(d, "Escaped", Some(&escaped.signal)));
     let spec = ReworkEventSpec {
         kind: ReworkKind::Escaped,
         rollout: d.s.rollout.name.clone(),
@@ -88,6 +94,10 @@ fn rework(d: &Draft<'_>, run: &Run, escaped: &Escaped) -> Record {
         weight_zero_at: None,
         detect_seconds: elapsed(escaped.at, exposed_at).as_secs_f64(),
         act_seconds: None,
+        verify_seconds: None,
+        recurrence: Some(evidence::recurrence(d, &signature, &name)),
+        signature: Some(signature),
+        remedied_by: None,
     };
-    Record::Rework { name: names::escaped(&run.release), spec: Box::new(spec) }
+    Record::Rework { name, spec: Box::new(spec) }
 }

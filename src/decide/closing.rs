@@ -8,11 +8,8 @@ use super::plan::{Record, Severity, Write};
 use super::time::{elapsed, human, later, times};
 use super::verdict;
 use super::weights::{self, RouteState};
-use super::words::{grouped, share_text};
-use super::{leftovers, rest, scaler};
-use crate::api::{
-    Duration, Exposure, Outcome, Phase, ReleaseSpec, ReleaseStatus, ReworkEventSpec, ReworkKind, Run, Step, Trigger,
-};
+use super::{evidence, leftovers, recovery, rest, scaler};
+use crate::api::{Duration, Outcome, Phase, Run, Step};
 
 /// When to look again at something whose change wakes nobody, because it is read from the API server.
 const RETRY: Duration = Duration::from_secs(1);
@@ -60,9 +57,11 @@ pub(super) fn close(d: &mut Draft<'_>) {
     let Some(run) = d.active().cloned() else { return };
     let promoted = run.outcome == Some(Outcome::Promoted);
     let (phase, reason) = match run.outcome {
-        Some(Outcome::Promoted) => (Phase::Settling, "Settling"),
+        Some(Outcome::Promoted | Outcome::Escaped) => (Phase::Settling, "Settling"),
         Some(Outcome::RolledBack | Outcome::FailedBeforeExposure) => (Phase::RollingBack, "RollingBack"),
-        Some(Outcome::Aborted | Outcome::Superseded | Outcome::Bypassed) | None => (Phase::Withdrawing, "Withdrawing"),
+        Some(Outcome::Aborted | Outcome::Superseded | Outcome::SupersededUnderSuspicion | Outcome::Bypassed) | None => {
+            (Phase::Withdrawing, "Withdrawing")
+        }
     };
     let summary = run.summary.clone().unwrap_or_default();
     let say = |d: &mut Draft<'_>, what: String| d.progress(phase, reason, format!("{summary}; {what}"));
@@ -72,6 +71,7 @@ pub(super) fn close(d: &mut Draft<'_>) {
     if !promoted && !counted(d) {
         return say(d, "weight 0, reading the last counts".to_owned());
     }
+    recovery::follow(d);
     let Some(restored_at) = restore(d) else {
         return say(d, "taking the canary out of the route".to_owned());
     };
@@ -222,8 +222,13 @@ fn finish(d: &mut Draft<'_>) {
     if let Some(run) = d.status.run.as_mut() {
         run.times.ended_at.get_or_insert(now);
     }
+    if !recovery::known(d) {
+        let summary = d.active().and_then(|run| run.summary.clone()).unwrap_or_default();
+        let message = format!("{summary}; the canary is gone, looking whether what remains is well");
+        return d.progress(Phase::RollingBack, "Recovering", message);
+    }
     let Some(run) = d.active().cloned() else { return };
-    let rework = rework(d, &run);
+    let rework = evidence::rework(d, &run);
     let recorded =
         d.s.release.as_ref().is_some_and(|release| release.ended) && (rework.is_none() || d.s.rework_recorded);
     // A namespace that is being deleted takes no new objects: there the records are tried for a while, and let go.
@@ -231,79 +236,14 @@ fn finish(d: &mut Draft<'_>) {
     if recorded {
         return d.go(Step::Done);
     }
+    if let Some(Record::Rework { spec, .. }) = &rework {
+        evidence::tell_of_recurrence(d, spec);
+    }
     d.records.extend(rework);
-    record(d, &run);
+    evidence::record(d, &run);
     if hopeless {
         // Tried once more in this very pass: whoever was away for all of that time has not tried at all.
         return d.go(Step::Done);
     }
     d.progress(Phase::Settling, "Recording", format!("{}; recording", run.summary.unwrap_or_default()));
-}
-
-/// Plans the Release as far as it is known.
-pub(super) fn record(d: &mut Draft<'_>, run: &Run) {
-    let rollout = &d.s.rollout;
-    let spec = ReleaseSpec {
-        rollout: rollout.name.clone(),
-        rollout_uid: rollout.uid.clone(),
-        workload: format!("Deployment/{}", rollout.spec.target_ref.name),
-        number: run.number,
-        revision: run.revision.clone(),
-        from_revision: run.from_revision.clone(),
-        images: run.images.clone(),
-        owner: rollout.spec.owner.clone(),
-        remediates: run.remediates.clone(),
-    };
-    let status = run.times.ended_at.map(|_| ReleaseStatus {
-        outcome: run.outcome,
-        reason: run.reason.clone(),
-        message: run.summary.clone().unwrap_or_default(),
-        exposure: Exposure {
-            max_weight: run.max_weight,
-            requests: run.traffic.run.canary_requests,
-            errors: run.traffic.run.canary_errors,
-        },
-        times: run.times.clone(),
-        interventions: run.interventions.clone(),
-        escaped: None,
-        timeline: run.timeline.clone(),
-    });
-    d.records.push(Record::Release { name: run.release.clone(), spec: Box::new(spec), status: status.map(Box::new) });
-}
-
-/// The ReworkEvent of a run that users met and that was taken back, or that rolled unproven.
-fn rework(d: &Draft<'_>, run: &Run) -> Option<Record> {
-    let kind = match run.outcome? {
-        Outcome::RolledBack | Outcome::Aborted => ReworkKind::Rollback,
-        Outcome::Bypassed => ReworkKind::Bypass,
-        Outcome::Promoted | Outcome::Superseded | Outcome::FailedBeforeExposure => return None,
-    };
-    let verdict_at = run.times.verdict_at?;
-    // What rolls past the gate meets everybody, whether it had a canary or not.
-    let exposed_at = run.times.exposed_at.or((kind == ReworkKind::Bypass).then_some(verdict_at))?;
-    let weight_zero_at = run.times.weight_zero_at.or(run.times.route_restored_at)?;
-    let tally = &run.traffic.run;
-    let spec = ReworkEventSpec {
-        kind,
-        rollout: d.s.rollout.name.clone(),
-        failed_release: run.release.clone(),
-        revision: run.revision.clone(),
-        trigger: run.trigger.unwrap_or(Trigger::Automatic),
-        reason: run.reason.clone().unwrap_or_default(),
-        message: format!(
-            "{}; in all {} of {} canary requests failed ({})",
-            run.summary.clone().unwrap_or_default(),
-            grouped(tally.canary_errors),
-            grouped(tally.canary_requests),
-            share_text(tally.canary_errors, tally.canary_requests),
-        ),
-        signal: run.signal.clone(),
-        owner: d.s.rollout.spec.owner.clone(),
-        exposed_at,
-        verdict_at,
-        weight_zero_at: Some(weight_zero_at),
-        detect_seconds: elapsed(verdict_at, exposed_at).as_secs_f64(),
-        act_seconds: Some(elapsed(weight_zero_at, verdict_at).as_secs_f64()),
-    };
-    Some(Record::Rework { name: run.release.clone(), spec: Box::new(spec) })
 }

@@ -7,7 +7,8 @@ use super::plan::{Notice, Record, Severity, Write};
 use super::snapshot::{RouteFacts, Snapshot, Workload};
 use super::time::left;
 use crate::api::{
-    Duration, LastRollback, Outcome, Phase, RolloutStatus, RouteKind, Run, Step, TimelineEntry, Trigger, VerdictWord,
+    Duration, LastRollback, Outcome, Phase, RolloutStatus, RouteKind, Run, Stage, Step, TimelineEntry, Trigger,
+    VerdictWord,
 };
 
 /// How a Rollout stands, for conditions.
@@ -171,9 +172,12 @@ impl<'a> Draft<'a> {
             | Outcome::Promoted
             | Outcome::Aborted
             | Outcome::Superseded
-            | Outcome::Bypassed => outcome,
+            | Outcome::SupersededUnderSuspicion
+            | Outcome::Bypassed
+            | Outcome::Escaped => outcome,
         };
         let rolled = matches!(run.step, Step::Promoting);
+        run.stage = stage(outcome, run);
         run.outcome = Some(outcome);
         run.trigger = Some(trigger);
         run.reason = Some(reason.to_owned());
@@ -202,7 +206,7 @@ impl<'a> Draft<'a> {
             run.weight = 0;
         }
         let severity = if rejected || outcome == Outcome::Bypassed { Severity::Warning } else { Severity::Normal };
-        let back = !matches!(outcome, Outcome::Promoted | Outcome::Superseded | Outcome::Bypassed);
+        let back = matches!(outcome, Outcome::RolledBack | Outcome::FailedBeforeExposure | Outcome::Aborted);
         self.log(severity, outcome_word(outcome), "End", summary);
         self.go(if rolled && back { Step::Reverting } else { Step::Closing });
     }
@@ -233,6 +237,21 @@ impl<'a> Draft<'a> {
         let deadline = self.s.rollout.spec.progress_deadline;
         self.passed(began, deadline)
     }
+}
+
+/// How far an attempt has come that is seen to fail.
+fn stage(outcome: Outcome, run: &Run) -> Option<Stage> {
+    match outcome {
+        Outcome::Promoted | Outcome::Superseded | Outcome::Bypassed | Outcome::Escaped => return None,
+        Outcome::RolledBack | Outcome::Aborted | Outcome::SupersededUnderSuspicion | Outcome::FailedBeforeExposure => {}
+    }
+    Some(match run.step {
+        Step::Preflight => Stage::Preflight,
+        Step::Promoting | Step::Reverting => Stage::Promotion,
+        Step::Starting | Step::Shifting | Step::Baking | Step::Closing | Step::Done => {
+            if run.times.exposed_at.is_some() { Stage::Wave } else { Stage::BeforeExposure }
+        }
+    })
 }
 
 /// How a run ends.
@@ -274,7 +293,9 @@ pub(super) const fn outcome_word(outcome: Outcome) -> &'static str {
         Outcome::RolledBack => "RolledBack",
         Outcome::Aborted => "Aborted",
         Outcome::Superseded => "Superseded",
+        Outcome::SupersededUnderSuspicion => "SupersededUnderSuspicion",
         Outcome::FailedBeforeExposure => "FailedBeforeExposure",
         Outcome::Bypassed => "Bypassed",
+        Outcome::Escaped => "Escaped",
     }
 }

@@ -10,11 +10,14 @@
 //! `report` says it to people; `check` looks the result over.
 
 mod after;
+mod attempt;
 mod calendar;
 mod canary;
+mod change;
 mod check;
 mod closing;
 mod draft;
+mod evidence;
 mod gate;
 mod kept;
 mod leave;
@@ -31,6 +34,7 @@ mod promotion;
 mod proof;
 mod queries;
 pub mod reasons;
+mod recovery;
 mod report;
 mod rest;
 mod routing;
@@ -89,7 +93,7 @@ pub fn decide(snapshot: &Snapshot) -> Decision {
         && snapshot.release.is_none()
         && run.times.ended_at.is_none()
     {
-        closing::record(&mut draft, &run);
+        evidence::record(&mut draft, &run);
     }
     report::tell_of_waiting(&mut draft);
     report::conclude(&mut draft);
@@ -148,6 +152,7 @@ fn substance(status: &RolloutStatus) -> RolloutStatus {
         run.traffic = Default::default();
         run.signals.clear();
         run.effective_weight = None;
+        run.recovery = None;
     }
     if let Some(watching) = status.watching.as_mut() {
         watching.signals.clear();

@@ -225,6 +225,8 @@ pub enum Record {
     Escaped {
         /// Name of the Release.
         name: String,
+        /// What failures of the same kind have in common.
+        signature: String,
         /// What was found.
         escaped: Escaped,
     },

@@ -73,7 +73,7 @@ mod tests {
 
     fn pod(restarts: u32, waiting: Option<&str>) -> PodFacts {
         let waiting = waiting.map(|reason| (reason.to_owned(), String::new()));
-        PodFacts { name: "shop-canary-1".into(), ready: false, restarts, waiting }
+        PodFacts { name: "shop-canary-1".into(), ready: false, restarts, waiting, digests: Vec::new() }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::routing::keep_weights;
 use super::snapshot::{ReplicaSetFacts, Workload};
 use super::time::{elapsed, human};
 use super::words::grouped;
-use super::{rest, scaler, waves};
+use super::{attempt, rest, scaler, waves};
 use crate::api::{Outcome, Phase};
 
 /// Lets the workload roll to the analysed template while the canary keeps its share and its judgement.
@@ -69,7 +69,7 @@ fn promoted(d: &mut Draft<'_>, set: &ReplicaSetFacts) {
     let Some(run) = d.active().cloned() else { return };
     let s = d.s;
     let requests = grouped(run.traffic.run.canary_requests);
-    d.status.stable = Some(rest::revision(set));
+    attempt::serves(d, rest::revision(set));
     d.status.alongside = None;
     if let Some(run) = d.status.run.as_mut() {
         run.times.promoted_at = Some(s.now);

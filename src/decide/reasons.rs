@@ -335,6 +335,7 @@ pub const REASONS: &[Reason] = &[
     reason(Going, "RollingBack", "weight 0; the canary is being removed", "–"),
     reason(Going, "Reverting", "the stable template is put back and the Deployment rolls back", "–"),
     reason(Going, "Withdrawing", "the attempt ends because its template is no longer wanted, or rolls without it", "–"),
+    reason(Going, "Recovering", "the canary is gone; whether what remains is well goes into the record", "–"),
     reason(Going, "Recording", "the records are being written", "–"),
     reason(Going, "Clearing", "what the last attempt left is taken away before the next one begins", "–"),
     reason(Going, "Leaving", "the Rollout is being deleted", "–"),
@@ -357,6 +358,7 @@ pub const REASONS: &[Reason] = &[
     reason(End, "FailedBeforeExposure", "taken back before it had a single request", "the same"),
     reason(End, "Aborted", "a person went back; the reason says how", "–"),
     reason(End, "Superseded", "a newer template came", "–"),
+    reason(End, "SupersededUnderSuspicion", "a newer template came while the evidence spoke against this one", "–"),
     reason(
         End,
         "Bypassed",
@@ -435,6 +437,18 @@ pub const REASONS: &[Reason] = &[
         "WeightMismatch",
         "the observed share is not the weight, and not by chance; once per wave",
         "docs/operations.md, \"What waits\"",
+    ),
+    reason(
+        Event,
+        "AnnotationUnreadable",
+        "an annotation of the Deployment is left out of the record",
+        "correct it, see docs/records.md",
+    ),
+    reason(
+        Event,
+        "RecurringDefect",
+        "the same failure was seen before within 90 days",
+        "see `spec.signature` of the ReworkEvents",
     ),
     reason(Event, "WeightZero", "the canary has no more traffic", "–"),
     reason(

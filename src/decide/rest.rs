@@ -1,17 +1,15 @@
 //! A Rollout without an attempt in progress: getting to know the workload, keeping the gate, noticing a new template.
 
+use super::attempt::{IMAGES, begin, serves};
 use super::draft::{AnalysisWord, Draft, End, Standing};
 use super::plan::{Severity, Write};
 use super::snapshot::{ReplicaSetFacts, Sought, Workload};
-use super::{after, gate, kept, leftovers, people, preflight};
-use crate::api::{
-    Duration, GateMode, OnRollback, Outcome, Phase, Revision, Run, Step, Times, TrafficState, VerdictWord, names,
-};
+use super::{after, change, gate, leftovers, preflight};
+
+use crate::api::{Duration, GateMode, OnRollback, Outcome, Phase, Revision, Run, VerdictWord, names};
 
 /// When the stable template is looked for that was not needed before this pass.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
-/// How many images a status may name.
-const IMAGES: usize = 20;
 
 /// Everything that is done while nothing is being released. True when a run has begun.
 pub(super) fn at_rest(d: &mut Draft<'_>) -> bool {
@@ -318,14 +316,15 @@ fn held_back(d: &mut Draft<'_>, workload: &Workload, stable: &Revision) -> bool 
         return false;
     }
     let escaped = d.status.watching.as_ref().is_some_and(|watching| watching.escaped.is_some());
-    let remediates = d.status.run.as_ref().filter(|run| {
+    let failed = d.status.run.as_ref().filter(|run| {
         let failed = matches!(run.outcome, Some(Outcome::RolledBack | Outcome::FailedBeforeExposure))
             || run.outcome == Some(Outcome::Aborted) && d.status.rejected.contains(&run.revision)
             || escaped;
         failed && run.revision != workload.digest
     });
-    let remediates = remediates.map(|run| run.release.clone());
-    begin(d, (&workload.digest, &workload.images), workload.available, stable, remediates);
+    let failed = failed.map(|run| run.release.clone());
+    let said = change::read(&workload.said);
+    begin(d, (&workload.digest, &workload.images), workload.available, stable, (&said, failed));
     d.status.verdict = VerdictWord::None;
     d.log(
         Severity::Normal,
@@ -334,53 +333,6 @@ fn held_back(d: &mut Draft<'_>, workload: &Workload, stable: &Revision) -> bool 
         format!("template {short} is held back; stable {} goes on serving", names::short(&stable.digest)),
     );
     true
-}
-
-/// Makes a new attempt the present one.
-fn begin(
-    d: &mut Draft<'_>,
-    (digest, images): (&String, &[String]),
-    serving: u32,
-    stable: &Revision,
-    remediates: Option<String>,
-) {
-    let number = d.status.attempts.saturating_add(1);
-    let rollout = &d.s.rollout;
-    let run = Run {
-        release: names::release(&rollout.name, &rollout.uid, number, digest),
-        number,
-        revision: digest.clone(),
-        from_revision: stable.digest.clone(),
-        images: images.iter().take(IMAGES).cloned().collect(),
-        remediates,
-        step: Step::Preflight,
-        step_at: d.s.now,
-        wave: None,
-        weight: 0,
-        routes: Vec::new(),
-        forecast: Vec::new(),
-        traffic: TrafficState::default(),
-        signals: kept::known(&d.status, digest, &stable.digest),
-        restarts_before: 0,
-        outcome: None,
-        trigger: None,
-        reason: None,
-        signal: None,
-        summary: None,
-        times: Times { requested_at: Some(d.s.now), ..Times::default() },
-        max_weight: 0,
-        serving,
-        effective_weight: None,
-        approved: Vec::new(),
-        interventions: people::asked_since(d.status.run.as_ref()),
-        conflicts: None,
-        scaler: None,
-        timeline: Vec::new(),
-    };
-    d.status.attempts = number;
-    kept::keep(&mut d.status);
-    d.status.run = Some(run);
-    d.status.watching = None;
 }
 
 /// A version that rolled past the gate until it was closed again, by another template as a rule, before anybody looked:
@@ -410,7 +362,10 @@ fn stray(d: &mut Draft<'_>, workload: &Workload, stable: &Revision) -> bool {
 
 /// Records a version that everybody meets, or may meet, without analysis.
 fn bypassed(d: &mut Draft<'_>, of: (&String, &[String]), serving: u32, stable: &Revision, message: String) {
-    begin(d, of, serving, stable, None);
+    // The annotations are of the template that the Deployment has now.
+    let present = d.s.workload.as_ref().filter(|workload| workload.digest == *of.0);
+    let said = present.map(|workload| change::read(&workload.said)).unwrap_or_default();
+    begin(d, of, serving, stable, (&said, None));
     if let Some(run) = d.status.run.as_mut() {
         // Everybody meets it, and there is no canary to take back.
         run.times.exposed_at = Some(d.s.now);
@@ -439,7 +394,7 @@ fn rolled_past(d: &mut Draft<'_>, workload: &Workload) -> bool {
     }
     let new_set = d.s.replica_sets.iter().find(|set| set.digest == workload.digest);
     if let (true, Some(set)) = (workload.complete(), new_set) {
-        d.status.stable = Some(revision(set));
+        serves(d, revision(set));
         d.status.alongside = None;
         d.status.let_through = None;
         // It is what serves now: going back to it later is an attempt like any other.

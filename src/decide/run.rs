@@ -9,7 +9,8 @@ use super::neighbours::clones;
 use super::plan::Severity;
 use super::verdict::{self, Assessment};
 use super::{permission, pods, preflight, promotion, proof, warnings, waves};
-use crate::api::{Duration, Outcome, Phase, Step, names};
+use crate::api::{Duration, Outcome, Phase, SignalState, Step, names};
+use crate::judge::Stakes;
 
 /// Goes as far as the world allows in one pass.
 pub(super) fn advance(d: &mut Draft<'_>) {
@@ -71,7 +72,8 @@ fn interrupt(d: &mut Draft<'_>) {
             return d.end(End::by_person(Outcome::Aborted, "ReturnedToStable", message));
         }
         let message = format!("template {short} came before {} was done", names::short(&revision));
-        return d.end(End::by_person(Outcome::Superseded, "NewTemplate", message));
+        let outcome = if suspected(d) { Outcome::SupersededUnderSuspicion } else { Outcome::Superseded };
+        return d.end(End::by_person(outcome, "NewTemplate", message));
     }
     if !workload.paused && step != Step::Promoting {
         let message = format!("Deployment {} was let go by hand before the analysis was done", workload.name);
@@ -178,4 +180,16 @@ fn check(d: &mut Draft<'_>) {
             format!("template {} is held back: {}", names::short(&workload.digest), refusal.message),
         ),
     }
+}
+
+/// The odds against a version from which on it is under suspicion.
+const SUSPICION: f64 = 10.0;
+
+/// A signal that acts has gathered odds against the version, not yet enough for a verdict.
+fn suspected(d: &Draft<'_>) -> bool {
+    let acts = |name: &str| d.s.rollout.spec.analysis.signals.iter().any(|one| one.name == name && !one.dry_run);
+    let Some(run) = d.active().filter(|run| run.times.exposed_at.is_some()) else { return false };
+    let against =
+        |state: &SignalState| state.evidence.is_some_and(|evidence| evidence.harm(Stakes::Lasting) >= SUSPICION);
+    run.signals.iter().any(|state| acts(&state.name) && against(state))
 }

@@ -62,6 +62,8 @@ pub struct Snapshot {
     pub gate: Option<GateProof>,
     /// The admission policies of the gate, as they are in the cluster.
     pub policies: GatePolicies,
+    /// Failures of this Rollout that are on record with a signature.
+    pub reworks: Vec<ReworkFacts>,
     /// What people ask of this Rollout and has no answer yet, oldest first.
     pub interventions: Vec<InterventionFacts>,
     /// The HorizontalPodAutoscaler of the workload, if there is one.
@@ -116,6 +118,8 @@ pub struct Workload {
     pub paused: bool,
     /// Value of the governing label.
     pub governed_by: Option<String>,
+    /// What its annotations say of its template: those of [`crate::api::names::SAID`].
+    pub said: BTreeMap<String, String>,
     /// Digest of its pod template.
     pub digest: String,
     /// Images of its pod template, as `name=image`.
@@ -280,6 +284,8 @@ pub struct PodFacts {
     pub restarts: u32,
     /// Why a container waits: reason and message.
     pub waiting: Option<(String, String)>,
+    /// The image digest that each container runs, as `name=digest`; of those that were pulled.
+    pub digests: Vec<String>,
 }
 
 /// The record of a run.
@@ -287,6 +293,17 @@ pub struct PodFacts {
 pub struct ReleaseFacts {
     /// Its outcome is recorded.
     pub ended: bool,
+}
+
+/// A failure that is on record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ReworkFacts {
+    /// Its name.
+    pub name: String,
+    /// What failures of the same kind have in common.
+    pub signature: String,
+    /// When the verdict fell.
+    pub at: Timestamp,
 }
 
 /// What a person asks.

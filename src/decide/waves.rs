@@ -2,12 +2,15 @@
 //!
 //! Must not decide whether a wave may begin: `permission` does.
 
+use std::collections::BTreeSet;
+
+use super::attempt::IMAGES;
 use super::draft::{Draft, End};
 use super::neighbours::clones;
 use super::plan::{Severity, Write};
 use super::routing::keep_weights;
 use super::run::assess;
-use super::snapshot::Workload;
+use super::snapshot::{PodFacts, Workload};
 use super::time::{elapsed, human, left};
 use super::verdict::Assessment;
 use super::words::grouped;
@@ -69,6 +72,7 @@ pub(super) fn start(d: &mut Draft<'_>) {
     run.max_weight = run.max_weight.max(weight);
     if run.times.exposed_at.is_none() {
         run.times.exposed_at = Some(now);
+        run.digests = digests(&s.canary_pods);
         run.restarts_before = s.canary_pods.iter().map(|pod| pod.restarts).max().unwrap_or(0);
     }
     run.traffic.next_wave();
@@ -295,4 +299,10 @@ fn wave_spec(d: &Draft<'_>, run: &Run) -> Option<Wave> {
 fn wave_title(d: &Draft<'_>, run: &Run) -> String {
     let index = run.wave.as_ref().map_or(0, |wave| usize::from(wave.index)).saturating_add(1);
     format!("wave {index}/{} at {}%", d.s.rollout.spec.waves.len(), run.weight)
+}
+
+/// The image digests that the canary's pods run, each once.
+fn digests(pods: &[PodFacts]) -> Vec<String> {
+    let all: BTreeSet<&String> = pods.iter().flat_map(|pod| &pod.digests).collect();
+    all.into_iter().take(IMAGES).cloned().collect()
 }

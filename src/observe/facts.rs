@@ -10,7 +10,9 @@ use crate::decide::snapshot::{
     ScalerFacts, ServiceFacts, Workload,
 };
 use crate::watch::routes::{RouteParentView, RouteView, Sort};
-use crate::watch::views::{DeploymentView, EndpointSliceView, PodView, ReplicaSetView, ScalerView, ServiceView};
+use crate::watch::views::{
+    ContainerStatusView, DeploymentView, EndpointSliceView, PodView, ReplicaSetView, ScalerView, ServiceView,
+};
 
 /// Whether an object of a canary belongs to this Rollout.
 pub(super) fn belongs<K: Resource>(object: &K, rollout: &str, namespace: &str) -> bool {
@@ -34,6 +36,10 @@ pub(super) fn workload(view: &DeploymentView) -> Workload {
         replicas: spec.replicas.unwrap_or(1),
         paused: spec.paused,
         governed_by: view.labels().get(names::ROLLOUT_LABEL).cloned(),
+        said: names::SAID
+            .iter()
+            .filter_map(|key| Some(((*key).to_owned(), view.annotations().get(*key)?.clone())))
+            .collect(),
         digest: spec.template.digest.clone(),
         images: spec.template.images.clone(),
         selector: spec.selector.match_labels.clone(),
@@ -129,7 +135,15 @@ pub(super) fn pod(view: &PodView) -> PodFacts {
         ready: view.status.conditions.iter().any(|c| c.type_ == "Ready" && c.status == "True"),
         restarts: containers().map(|one| one.restart_count).max().unwrap_or(0),
         waiting: waiting.map(|waiting| (waiting.reason.clone(), waiting.message.clone())),
+        digests: view.status.container_statuses.iter().filter_map(image_digest).collect(),
     }
+}
+
+/// `name=sha256:…`, of an image ID such as `registry/app@sha256:…` or `sha256:…`.
+fn image_digest(container: &ContainerStatusView) -> Option<String> {
+    let id = container.image_id.rsplit_once('@').map_or(container.image_id.as_str(), |(_, digest)| digest);
+    let hex = id.strip_prefix("sha256:")?;
+    (hex.len() == 64 && hex.bytes().all(|byte| byte.is_ascii_hexdigit())).then(|| format!("{}={id}", container.name))
 }
 
 pub(super) fn ready(view: &EndpointSliceView) -> u32 {

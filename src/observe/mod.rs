@@ -25,10 +25,13 @@ use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::api::{Intervention, OnRollback, Outcome, Revision, Rollout, RolloutSpec, RouteKind, Run, Step, names};
+use crate::api::{
+    Intervention, OnRollback, Outcome, Revision, ReworkEvent, Rollout, RolloutSpec, RouteKind, Run, Step, names,
+};
 use crate::decide::measure::Reading;
 use crate::decide::snapshot::{
-    GateProof, InterventionFacts, PodFacts, ReleaseFacts, ReplicaSetFacts, RolloutFacts, RouteFacts, Snapshot, Sought,
+    GateProof, InterventionFacts, PodFacts, ReleaseFacts, ReplicaSetFacts, ReworkFacts, RolloutFacts, RouteFacts,
+    Snapshot, Sought,
 };
 use crate::watch::Stores;
 use crate::watch::guard::Guarded;
@@ -130,6 +133,9 @@ pub async fn observe(
     let cached_sets = owned_sets(workload.as_deref(), stores.replica_sets.state().iter().map(|set| set.as_ref()));
     let odd = oddly_served(workload.as_deref(), &cached_sets, status.stable.as_ref());
     // Leaving traffic and canary behind because a cache had not seen them yet would be harm; these passes are few.
+    // How often a failure came back is asked only where one is about to be recorded.
+    let ending = run.as_ref().is_some_and(|run| run.outcome.is_some());
+    let records = ending || status.watching.as_ref().is_some_and(|watching| watching.escaped.is_some());
     let live = odd
         || remembered.live
         || rollout.meta().deletion_timestamp.is_some()
@@ -220,6 +226,7 @@ pub async fn observe(
             stores.reworks.get(&local(&names::escaped(&watching.release), &namespace)).is_some()
         }),
         policies: stores.gate.looked_over(policies, stores.freshness.serves("MutatingAdmissionPolicy")),
+        reworks: if records { reworks(&stores.reworks.state(), &name, &namespace) } else { Vec::new() },
         interventions: asked(&stores.interventions.state(), &name, &namespace),
         scaler: scaler.as_ref().map(facts::scaler),
         group_busy: group::busy(&stores.rollouts.state(), rollout),
@@ -289,6 +296,15 @@ fn puts_back(workload: &DeploymentView, stable: &Revision, sets: &[ReplicaSetFac
         rollout.status.as_ref().is_some_and(|status| status.rejected.contains(&workload.spec.template.digest));
     let restores = rejected && rollout.spec.on_rollback == OnRollback::RestoreTemplate;
     held && (restores || sets.iter().any(|set| set.digest != stable.digest && set.replicas > 0))
+}
+
+/// Failures of a Rollout that are on record with a signature.
+fn reworks(all: &[Arc<ReworkEvent>], rollout: &str, namespace: &str) -> Vec<ReworkFacts> {
+    let of = |one: &&Arc<ReworkEvent>| one.spec.rollout == rollout && one.namespace().as_deref() == Some(namespace);
+    let facts = |one: &Arc<ReworkEvent>| {
+        Some(ReworkFacts { name: one.name_any(), signature: one.spec.signature.clone()?, at: one.spec.verdict_at })
+    };
+    all.iter().filter(of).filter_map(facts).collect()
 }
 
 /// Interventions without an answer, in the order in which they were made.

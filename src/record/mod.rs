@@ -5,6 +5,7 @@
 mod events;
 pub mod metrics;
 mod records;
+pub mod retention;
 mod status;
 
 use kube::Client;

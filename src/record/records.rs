@@ -9,7 +9,7 @@ use kube::{Api, ResourceExt};
 use serde_json::json;
 
 use super::{Error, client, gone_already, send, there_already};
-use crate::api::{Intervention, Owner, Release, ReworkEvent, Rollout, names};
+use crate::api::{Intervention, Outcome, Owner, Release, ReworkEvent, Rollout, Stage, names};
 use crate::decide::Record;
 use crate::leadership::Writer;
 
@@ -41,9 +41,12 @@ pub async fn write(writer: &Writer, rollout: &Rollout, record: &Record) -> Resul
             let patch = json!({"metadata": {"uid": uid}, "status": status});
             gone_already(send("answer", api.patch_status(name, &PatchParams::default(), &Patch::Merge(patch))).await)
         }
-        Record::Escaped { name, escaped } => {
+        Record::Escaped { name, signature, escaped } => {
             let api: Api<Release> = Api::namespaced(client(writer, "release")?.clone(), &namespace);
-            let patch = json!({"status": {"escaped": escaped}});
+            let (outcome, stage) = (Outcome::Escaped, Stage::Watch);
+            let patch = json!({"status": {
+                "outcome": outcome, "stage": stage, "signature": signature, "escaped": escaped,
+            }});
             gone_already(send("release", api.patch_status(name, &PatchParams::default(), &Patch::Merge(patch))).await)
         }
     }

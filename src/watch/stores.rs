@@ -223,8 +223,12 @@ impl Kinds<'_> {
         let (store, writer) = reflector::store();
         let api = Api::<Guarded<K>>::all(self.client.clone());
         let known = store.clone();
-        let changes =
-            objects(kind, needed, api, config, move |event| readable(kind, &known, event), writer, self.freshness);
+        let slim = |mut object: K| {
+            object.slim();
+            object
+        };
+        let keep = move |event| readable(kind, &known, event).map(|event| each(event, slim));
+        let changes = objects(kind, needed, api, config, keep, writer, self.freshness);
         let (wake, rollouts) = (self.wake.clone(), self.rollouts.clone());
         let task = changes.for_each(move |object| {
             let concerned = triggers::of(object.as_ref(), &rollouts.state());

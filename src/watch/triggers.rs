@@ -16,6 +16,8 @@ pub trait Concerns: Resource<DynamicType = ()> {
     fn reaches(&self, _namespace: &str) -> bool {
         false
     }
+    /// Forgets what nobody reads in a cache.
+    fn slim(&mut self) {}
     /// The Rollout it was made for, if the object itself says so.
     fn made_for(&self) -> Option<String> {
         self.meta().labels.as_ref()?.get(names::ROLLOUT_NAME_LABEL).cloned()
@@ -113,6 +115,14 @@ impl Concerns for MetricsProvider {
 impl Concerns for Release {
     fn concerns(&self, rollout: &Rollout) -> bool {
         self.spec.rollout == rollout.name_any()
+    }
+
+    // There may be thousands, and these are the larger part of each.
+    fn slim(&mut self) {
+        if let Some(status) = self.status.as_mut() {
+            status.timeline = Vec::new();
+            status.interventions = Vec::new();
+        }
     }
 }
 

@@ -335,6 +335,11 @@ pub struct PodStatusView {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ContainerStatusView {
+    /// Its name.
+    pub name: String,
+    /// The image that it runs, with its digest, once it was pulled.
+    #[serde(rename = "imageID")]
+    pub image_id: String,
     /// How often it was started again.
     #[serde(deserialize_with = "count")]
     pub restart_count: u32,

@@ -195,7 +195,7 @@ fn harm_after_the_promotion_is_recorded_as_escaped_and_nothing_is_rolled_back() 
                     look::releases(now, "shop").pop().filter(|release| !release["status"]["escaped"].is_null())
                 })
                 .await;
-            assert_eq!(text(&release, "/status/outcome"), "Promoted", "the outcome stays what it was");
+            assert_eq!((text(&release, "/status/outcome"), text(&release, "/status/stage")), ("Escaped", "Watch"));
             assert_eq!(text(&release, "/status/escaped/signal"), "errors");
             assert!(
                 text(&release, "/status/escaped/message").contains("after the promotion; payments-oncall should look")

@@ -103,6 +103,17 @@ fn assert_recorded(world: &World, attempt: usize, seen: &testbed::load::VersionC
     assert_eq!(text(rework, "/spec/trigger"), "Automatic");
     assert_eq!(text(rework, "/spec/signal"), "errors");
     assert_eq!(text(rework, "/spec/owner/team"), "payments");
+    assert_eq!((text(release, "/status/stage"), number(release, "/status/wave")), ("Wave", 1));
+    assert_eq!(number(release, "/status/exposure/excessErrors"), errors, "stable has no errors");
+    assert!(text(release, "/status/digests/0").starts_with("shop=sha256:"), "{:#}", release["status"]);
+    // Stable is well: three polls after the weight was 0.
+    let well = time(release, "/status/times/recoveredAt").expect("when users were well again");
+    assert!(well > time(release, "/status/times/weightZeroAt").unwrap());
+    assert!(rework["spec"]["verifySeconds"].as_f64().is_some_and(|seconds| seconds > 0.0 && seconds < 60.0));
+    assert_eq!(text(rework, "/spec/signature"), text(release, "/status/signature"));
+    assert_eq!(number(rework, "/spec/recurrence"), attempt as u64);
+    let kind = if attempt == 1 { "Planned" } else { "Rework" };
+    assert_eq!(text(release, "/spec/classification/kind"), kind, "what follows a failure is rework");
 }
 
 /// The goal: weight 0 within 3 s of the sample at worst, and within 1 s in the middle of many.

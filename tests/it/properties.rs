@@ -108,11 +108,16 @@ fn invariants(world: &World) -> Result<(), TestCaseError> {
     }
     // A ReworkEvent for every exposed attempt that was taken back, and for no other.
     for (name, outcome) in &world.releases {
-        let rework = world.reworks.contains(name);
+        let rework = world.reworks.contains_key(name);
         match outcome {
             Some(Outcome::RolledBack | Outcome::Bypassed) => prop_assert!(rework, "{name} has no ReworkEvent"),
-            Some(Outcome::Promoted | Outcome::Superseded | Outcome::FailedBeforeExposure) => prop_assert!(!rework),
-            Some(Outcome::Aborted) | None => {}
+            Some(
+                Outcome::Promoted
+                | Outcome::Superseded
+                | Outcome::SupersededUnderSuspicion
+                | Outcome::FailedBeforeExposure,
+            ) => prop_assert!(!rework),
+            Some(Outcome::Aborted | Outcome::Escaped) | None => {}
         }
     }
     Ok(())

@@ -28,6 +28,7 @@ use super::tally::News;
 use crate::api::{Run, Signal, SignalState, Tally, VerdictWord, Watching};
 use crate::judge::Arm;
 
+pub(super) use compare::ERROR_FLOOR;
 pub(super) use counters::{patience, reading, settle};
 
 /// How many signals a spec, and so a status, may have.

@@ -1,5 +1,6 @@
 //! People, calendars, neighbours and leaving, each in a toy world: what may be asked when, and what comes of it.
 
+mod evidence;
 mod people;
 mod surroundings;
 

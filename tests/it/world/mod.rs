@@ -12,11 +12,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde_json::Value;
-use sluice::api::{InterventionResult, Outcome, RolloutSpec, RolloutStatus, RouteKind, names};
+use sluice::api::{
+    InterventionResult, Outcome, ReleaseSpec, ReleaseStatus, ReworkEventSpec, RolloutSpec, RolloutStatus, RouteKind,
+    names,
+};
 use sluice::decide::measure::{Measurement, Sample};
 use sluice::decide::neighbours::Neighbours;
 use sluice::decide::snapshot::{GateProof, InterventionFacts};
-use sluice::decide::{self, Decision, Record};
+use sluice::decide::{self, Decision};
 
 pub use objects::{comparing, notice, rollout, rollout_spec, target, template};
 
@@ -72,6 +75,10 @@ pub struct World {
     counters: BTreeMap<(String, &'static str), f64>,
     carry: BTreeMap<String, f64>,
     samples: BTreeMap<(String, &'static str), Vec<Sample>>,
+    /// Releases as they were written last.
+    pub recorded: BTreeMap<String, (ReleaseSpec, Option<ReleaseStatus>)>,
+    /// What the annotations of the workload say.
+    pub said: BTreeMap<String, String>,
     /// What the last decision asked for.
     wanted: Vec<Measurement>,
     /// What queries for one number are answered with: the first whose text is part of the query, else 0.
@@ -94,7 +101,7 @@ pub struct World {
     /// What else selects pods by label.
     pub neighbours: Neighbours,
     pub releases: BTreeMap<String, Option<Outcome>>,
-    pub reworks: BTreeSet<String>,
+    pub reworks: BTreeMap<String, ReworkEventSpec>,
     pub events: Vec<String>,
     pub log: Vec<String>,
     /// The Rollout is gone.
@@ -167,7 +174,9 @@ impl World {
             gate: None,
             neighbours: Neighbours::default(),
             releases: BTreeMap::new(),
-            reworks: BTreeSet::new(),
+            reworks: BTreeMap::new(),
+            recorded: BTreeMap::new(),
+            said: BTreeMap::new(),
             events: Vec::new(),
             log: Vec::new(),
             deleted: false,
@@ -415,22 +424,9 @@ impl World {
             self.events.push(format!("{} {}", notice.reason, notice.note));
             self.log.push(format!("event {}: {}", notice.reason, notice.note));
         }
-        for record in decision.records.iter().filter(|_| self.records) {
-            match record {
-                Record::Release { name, status, .. } => {
-                    self.releases.insert(name.clone(), status.as_ref().and_then(|status| status.outcome));
-                }
-                Record::Rework { name, .. } => {
-                    self.reworks.insert(name.clone());
-                }
-                Record::Answer { uid, status, .. } => {
-                    let asked = self.asked.iter_mut().find(|(asked, _)| asked.uid == *uid).unwrap();
-                    asked.1 = status.result;
-                }
-                Record::Escaped { name, .. } => {
-                    self.escaped.insert(name.clone());
-                }
-            }
+        let writes = self.records;
+        for record in decision.records.iter().filter(|_| writes) {
+            self.keep(record);
         }
         true
     }

@@ -5,8 +5,8 @@ use sluice::api::{Duration, Step, names};
 use sluice::decide::measure::{Access, Ask, Failure, FailureClass, Measurement, Provider, Reading, Sample, Series};
 use sluice::decide::neighbours::Neighbours;
 use sluice::decide::snapshot::{
-    CanaryFacts, GatePolicies, PodFacts, ReleaseFacts, ReplicaSetFacts, RolloutFacts, ScalerFacts, Snapshot, Sought,
-    Workload,
+    CanaryFacts, GatePolicies, PodFacts, ReleaseFacts, ReplicaSetFacts, ReworkFacts, RolloutFacts, ScalerFacts,
+    Snapshot, Sought, Workload,
 };
 
 use super::{World, objects, template};
@@ -41,6 +41,7 @@ impl World {
                 replicas: self.replicas,
                 paused: self.paused,
                 governed_by: self.label.clone(),
+                said: self.said.clone(),
                 digest: current.clone(),
                 images: vec!["shop=local/shop".into()],
                 selector: [("app".into(), "shop".into())].into(),
@@ -100,6 +101,7 @@ impl World {
                     ready: canary.available > 0,
                     restarts: canary.restarts,
                     waiting: None,
+                    digests: Vec::new(),
                 })
                 .into_iter()
                 .collect(),
@@ -110,6 +112,7 @@ impl World {
                         ready: true,
                         restarts: if number == 1 { self.stable_restarts } else { 0 },
                         waiting: None,
+                        digests: Vec::new(),
                     })
                     .collect(),
             ),
@@ -125,12 +128,20 @@ impl World {
             release: run
                 .and_then(|run| self.releases.get(&run.release))
                 .map(|outcome| ReleaseFacts { ended: outcome.is_some() }),
-            rework_recorded: run.is_some_and(|run| self.reworks.contains(&run.release)),
+            rework_recorded: run.is_some_and(|run| self.reworks.contains_key(&run.release)),
             escape_recorded: self
                 .status
                 .watching
                 .as_ref()
-                .is_some_and(|watching| self.reworks.contains(&names::escaped(&watching.release))),
+                .is_some_and(|watching| self.reworks.contains_key(&names::escaped(&watching.release))),
+            reworks: self
+                .reworks
+                .iter()
+                .filter_map(|(name, spec)| {
+                    let signature = spec.signature.clone()?;
+                    Some(ReworkFacts { name: name.clone(), signature, at: spec.verdict_at })
+                })
+                .collect(),
             policies: GatePolicies {
                 problems: self.policies.clone(),
                 fingerprint: format!("{:?}", self.policies),

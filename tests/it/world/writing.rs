@@ -1,13 +1,34 @@
 //! What the toy API server does with a write: it holds its guards.
 
 use serde_json::{Value, json};
-use sluice::decide::Write;
 use sluice::decide::neighbours::PolicyFacts;
 use sluice::decide::snapshot::GateProof;
+use sluice::decide::{Record, Write};
 
 use super::{Canary, World};
 
 impl World {
+    /// One record.
+    pub(super) fn keep(&mut self, record: &Record) {
+        match record {
+            Record::Release { name, spec, status } => {
+                self.recorded.insert(name.clone(), (spec.as_ref().clone(), status.as_deref().cloned()));
+                self.releases.insert(name.clone(), status.as_ref().and_then(|status| status.outcome));
+            }
+            Record::Rework { name, spec } => {
+                // Written again it changes nothing.
+                self.reworks.entry(name.clone()).or_insert_with(|| spec.as_ref().clone());
+            }
+            Record::Answer { uid, status, .. } => {
+                let asked = self.asked.iter_mut().find(|(asked, _)| asked.uid == *uid).unwrap();
+                asked.1 = status.result;
+            }
+            Record::Escaped { name, .. } => {
+                self.escaped.insert(name.clone());
+            }
+        }
+    }
+
     /// One write; false when its guard does not hold.
     pub(super) fn write(&mut self, write: &Write) -> bool {
         self.log.push(format!("write {}", describe(write)));

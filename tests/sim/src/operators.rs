@@ -28,6 +28,7 @@ pub async fn run(world: World, place: usize) {
                 namespace: None,
                 account: "sluice".to_owned(),
                 lease: state.plan.elects.then(|| "sluice".to_owned()),
+                keep: sluice::record::retention::Keep::default(),
             }
         };
         let ground = Ground {

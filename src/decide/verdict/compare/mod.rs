@@ -21,7 +21,7 @@ const WORTH_TELLING: f64 = 4.0;
 const SUSPECT_PODS: usize = 3;
 const SUSPECT_PART: f64 = 0.8;
 const TOLERANCE: f64 = 1.25;
-const ERROR_FLOOR: f64 = 0.001;
+pub(in super::super) const ERROR_FLOOR: f64 = 0.001;
 const SLOW_FLOOR: f64 = 0.01;
 const RESTARTS_PER_HOUR: f64 = 0.1;
 

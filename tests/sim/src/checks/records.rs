@@ -39,6 +39,10 @@ impl Records {
             return;
         }
         match self.ended.get(release) {
+            // What was found in the watch after a promotion.
+            Some(before) if before == "Promoted" && escaped(new) => {
+                self.ended.insert(release.clone(), outcome.to_owned());
+            }
             Some(before) if before != outcome => {
                 found.push(format!("I3: Release {release} ended as {before} and now as {outcome}"));
             }
@@ -63,7 +67,8 @@ impl Records {
                 continue;
             };
             let recorded = record.map_or("", |record| text(record, "/status/outcome"));
-            if recorded != outcome && !(attempt.lost && recorded.is_empty()) {
+            let later = outcome == "Promoted" && record.is_some_and(|record| escaped(record));
+            if recorded != outcome && !later && !(attempt.lost && recorded.is_empty()) {
                 found.push(format!("I3: {release} ended as {outcome}, its Release says {recorded:?}"));
             }
             let events: Vec<&Value> = moment
@@ -87,4 +92,9 @@ impl Records {
             }
         }
     }
+}
+
+/// A Release that says what escaped, and that it did.
+fn escaped(release: &Value) -> bool {
+    text(release, "/status/outcome") == "Escaped" && !text(release, "/status/escaped/signal").is_empty()
 }
