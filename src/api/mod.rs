@@ -12,6 +12,7 @@ mod governance;
 mod intervention;
 pub mod names;
 mod provider;
+mod reclassification;
 mod release;
 mod rework;
 mod rollout;
@@ -30,6 +31,7 @@ pub use provider::{
     BasicAuth, BearerAuth, CertificateAuthority, CertificateRef, ClientCertificate, MetricsProvider,
     MetricsProviderSpec, ProviderAuth, ProviderHeader, ProviderTls, SecretRef, TokenRef,
 };
+pub use reclassification::{Reclassification, ReclassificationSpec};
 pub use release::{Exposure, Outcome, Release, ReleaseSpec, ReleaseStatus, Stage, Times, Trigger};
 pub use rework::{ReworkEvent, ReworkEventSpec, ReworkKind};
 pub use rollout::{

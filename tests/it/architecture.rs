@@ -86,6 +86,19 @@ fn judge_is_arithmetic() {
 }
 
 #[test]
+fn figures_are_pure() {
+    let why = "figures are a function of records, a time and settings";
+    let world =
+        ["async ", ".await", "tokio", "kube::", "tracing", "Timestamp::now", "SystemTime", "Instant", "std::fs"];
+    forbid("src/figures", &world, why);
+    for (path, text) in sources("src/figures") {
+        for line in code(&text).filter(|line| line.contains("crate::")) {
+            assert!(line.contains("crate::api"), "{}: {line}: figures know only api", path.display());
+        }
+    }
+}
+
+#[test]
 fn api_is_data() {
     forbid(
         "src/api",

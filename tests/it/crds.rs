@@ -3,7 +3,7 @@
 use kube::CustomResourceExt;
 use kube::core::cel::{validate_cel, validate_cel_update};
 use serde_json::{Value, json};
-use sluice::api::{MetricsProvider, MetricsProviderSpec, Rollout, RolloutSpec};
+use sluice::api::{MetricsProvider, MetricsProviderSpec, Reclassification, Rollout, RolloutSpec};
 use sluice::crds;
 
 /// `kubectl apply` keeps a copy in an annotation, which may have 262,144 bytes; the project allows itself less.
@@ -243,4 +243,21 @@ fn keys_of_a_providers_secrets_have_defaults() {
     }
     assert_eq!(spec["auth"]["properties"]["allowPlainHttp"]["default"], false);
     assert_eq!(spec["headers"]["maxItems"], 8);
+}
+
+#[test]
+fn a_reclassification_says_something_and_stays_as_it_is() {
+    let said = |fields: Value| {
+        let mut spec = json!({"release": "shop-1", "reason": "the load test did it"});
+        spec.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        Reclassification::new("said", serde_json::from_value(spec).unwrap())
+    };
+    let empty = format!("{:?}", validate_cel(&said(json!({}))).unwrap_err());
+    assert!(empty.contains("at least one of kind, failed and remediates must be set"), "{empty}");
+    for fields in [json!({"failed": false}), json!({"kind": "Hotfix"}), json!({"remediates": "shop-0"})] {
+        assert!(validate_cel(&said(fields.clone())).is_ok(), "{fields}");
+    }
+    let (before, after) = (said(json!({"failed": true})), said(json!({"failed": false})));
+    let refused = format!("{:?}", validate_cel_update(&after, &before).unwrap_err());
+    assert!(refused.contains("a Reclassification cannot be changed; create another one"), "{refused}");
 }

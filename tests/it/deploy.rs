@@ -29,7 +29,8 @@ fn the_gate_selects_the_label_that_the_operator_sets() {
     }
 }
 
-const POLICIES: [&str; 3] = ["deploy/policies.yaml", "deploy/interventions.yaml", "deploy/limits.yaml"];
+const POLICIES: [&str; 4] =
+    ["deploy/policies.yaml", "deploy/interventions.yaml", "deploy/reclassifications.yaml", "deploy/limits.yaml"];
 
 /// The operator's name for the API server.
 fn operator() -> String {
@@ -155,6 +156,52 @@ fn every_action_has_one_role_that_hands_it_out() {
         assert!(!with_built_in(holders[0], "view"), "{verb}");
         assert!(text.contains(holders[0]["metadata"]["name"].as_str().unwrap()), "{verb}: the denial names no role");
     }
+}
+
+/// Whoever says that a Release failed, or did not, is named, and cannot be another one; the one right to say it is
+/// `create`, which comes with no built-in role.
+#[test]
+fn a_reclassification_is_stamped_verified_and_handed_out_on_purpose() {
+    let policies = documents("deploy/reclassifications.yaml");
+    let named = |name: &str| policies.iter().find(|one| one["metadata"]["name"] == name).unwrap();
+    for name in ["sluice-reclassification-stamp", "sluice-reclassification-rights"] {
+        let rules = &named(name)["spec"]["matchConstraints"]["resourceRules"][0];
+        assert_eq!(rules["resources"], serde_json::json!(["reclassifications"]), "{name}");
+        assert_eq!(rules["operations"][0], "CREATE", "{name}");
+        // The same words as for an Intervention: what is proven there on a real API server holds here.
+        let twin = documents("deploy/interventions.yaml");
+        let twin_name = name.replace("reclassification", "intervention");
+        let twin = twin.iter().find(|one| one["metadata"]["name"] == *twin_name).unwrap();
+        for part in ["matchConditions", "mutations"] {
+            assert_eq!(named(name)["spec"][part], twin["spec"][part], "{name} {part}");
+        }
+        let expressions = |policy: &Value| -> Vec<String> {
+            let all = policy["spec"]["validations"].as_array().cloned().unwrap_or_default();
+            all.iter().map(|one| one["expression"].as_str().unwrap().to_owned()).collect()
+        };
+        let theirs = expressions(twin);
+        assert!(expressions(named(name)).iter().all(|one| theirs.contains(one)), "{name}");
+    }
+    assert_eq!(named("sluice-reclassification-rights")["spec"]["validations"].as_array().unwrap().len(), 2);
+    assert!(expressions(named("sluice-reclassification-stamp")).contains("value: request.userInfo.username"));
+
+    let kustomization = documents("deploy/kustomization.yaml").remove(0);
+    assert!(kustomization["resources"].as_array().unwrap().iter().any(|one| one == "reclassifications.yaml"));
+
+    let mut writers = Vec::new();
+    for role in documents("deploy/roles.yaml") {
+        for rule in role["rules"].as_array().unwrap() {
+            let reclassifies = rule["resources"].as_array().unwrap().iter().any(|one| one == "reclassifications");
+            let reads = serde_json::json!(["get", "list", "watch"]);
+            if reclassifies && rule["verbs"] != reads {
+                assert_eq!(rule["verbs"], serde_json::json!(["create"]), "what was said is never taken back");
+                let labels = role["metadata"]["labels"].as_object().unwrap();
+                assert!(!labels.keys().any(|label| label.contains("aggregate")), "{role}");
+                writers.push(role["metadata"]["name"].as_str().unwrap().to_owned());
+            }
+        }
+    }
+    assert_eq!(writers, ["sluice-reclassifier"]);
 }
 
 #[test]

@@ -14,6 +14,7 @@ mod comparing;
 mod crds;
 mod deploy;
 mod examples;
+mod figures;
 mod governing;
 mod hostile;
 mod judge_command;

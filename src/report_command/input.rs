@@ -1,0 +1,192 @@
+//! Records from text: YAML or JSON, single objects, several documents, or a List.
+//!
+//! Owns how what cannot be read is named: the file, the object and the field. One bad document spoils no other.
+
+use kube::ResourceExt as _;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::api::{GROUP, Reclassification, Release, ReworkEvent, VERSION};
+
+/// The records, and what could not be read.
+#[derive(Debug, Clone, Default)]
+pub struct Records {
+    /// Releases.
+    pub releases: Vec<Release>,
+    /// ReworkEvents.
+    pub events: Vec<ReworkEvent>,
+    /// Reclassifications.
+    pub reclassifications: Vec<Reclassification>,
+    /// What could not be read: where, and why.
+    pub unreadable: Vec<String>,
+    /// What was left out because it is no record.
+    pub notes: Vec<String>,
+}
+
+impl Records {
+    /// Reads what a text holds; `name` is what the text is called in messages.
+    pub fn add(&mut self, name: &str, text: &str) {
+        let text = text.trim_start_matches('\u{feff}');
+        let mut others: u64 = 0;
+        for (place, document) in documents(text) {
+            match document {
+                Ok(Value::Null) => {}
+                Ok(value) => self.object(&format!("{name}, {place}"), value, &mut others),
+                Err(why) => self.unreadable.push(format!("{name}, {place} cannot be read: {why}")),
+            }
+        }
+        if others > 0 {
+            self.notes.push(format!("{name}: {others} objects are no records of Sluice and were left out"));
+        }
+    }
+
+    fn object(&mut self, place: &str, mut value: Value, others: &mut u64) {
+        let text = |field: &str| value.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let (kind, version) = (text("kind"), text("apiVersion"));
+        if kind.ends_with("List") {
+            match value.get_mut("items").map(Value::take) {
+                Some(Value::Array(items)) => {
+                    for (index, mut item) in items.into_iter().enumerate() {
+                        // The items of a typed list do not repeat what they are.
+                        if let (Some(fields), Some(kind)) = (item.as_object_mut(), kind.strip_suffix("List"))
+                            && !kind.is_empty()
+                        {
+                            fields.entry("kind").or_insert_with(|| kind.into());
+                            fields.entry("apiVersion").or_insert_with(|| version.clone().into());
+                        }
+                        self.one(&format!("{place}, items[{index}]"), &item, others);
+                    }
+                }
+                _ => self.unreadable.push(format!("{place}: {kind} has no list of items")),
+            }
+            return;
+        }
+        self.one(place, &value, others);
+    }
+
+    /// Takes one object; `place` is where it stands.
+    fn one(&mut self, place: &str, value: &Value, others: &mut u64) {
+        let text = |pointer: &str| value.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        let (kind, version) = (text("/kind"), text("/apiVersion"));
+        if kind.is_empty() {
+            return self.unreadable.push(format!("{place}: kind is missing, so it is no object of Kubernetes"));
+        }
+        if version.split('/').next() != Some(GROUP) || !["Release", "ReworkEvent", "Reclassification"].contains(&kind) {
+            *others = others.saturating_add(1);
+            return;
+        }
+        let known = format!("{GROUP}/{VERSION}");
+        if version != known {
+            return self.unreadable.push(format!("{place}: apiVersion is {version}, and only {known} can be read"));
+        }
+        if text("/metadata/name").is_empty() {
+            return self.unreadable.push(format!("{place}: {kind} has no metadata.name"));
+        }
+        self.take(place, kind, value);
+    }
+
+    /// Takes one object of a kind that is known.
+    pub(super) fn take(&mut self, place: &str, kind: &str, value: &Value) {
+        let read = match kind {
+            "Release" => read(value).map(|one| self.releases.push(one)),
+            "ReworkEvent" => read(value).map(|one| self.events.push(one)),
+            _ => read(value).map(|one| self.reclassifications.push(one)),
+        };
+        if let Err(why) = read {
+            let text = |pointer: &str| value.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+            let object = format!("{kind} {}/{}", text("/metadata/namespace"), text("/metadata/name"));
+            self.unreadable.push(format!("{place}: {object} cannot be read: {why}"));
+        }
+    }
+
+    /// Keeps what is in this namespace.
+    pub fn keep(&mut self, namespace: &str) {
+        let here = |found: Option<String>| found.as_deref() == Some(namespace);
+        self.releases.retain(|one| here(one.namespace()));
+        self.events.retain(|one| here(one.namespace()));
+        self.reclassifications.retain(|one| here(one.namespace()));
+    }
+}
+
+/// Every document of a text, and where it stands. JSON is read as such: it is quicker, and has no limits.
+fn documents(text: &str) -> Vec<(String, Result<Value, String>)> {
+    if text.trim_start().starts_with(['{', '[']) {
+        let values = serde_json::Deserializer::from_str(text).into_iter::<Value>();
+        let all: Vec<Result<Value, String>> = values.map(|one| one.map_err(|error| error.to_string())).collect();
+        // YAML may begin with a brace too.
+        if all.iter().all(Result::is_ok) || serde_saphyr::from_str::<Value>(text).is_err() {
+            return (1_u64..).zip(all).map(|(number, one)| (format!("document {number}"), one)).collect();
+        }
+    }
+    let mut parts: Vec<String> = vec![String::new()];
+    for line in text.lines() {
+        // Nothing else in YAML stands at the begin of a line like this: what is text inside a block is indented.
+        if line == "---" || line.starts_with("--- ") {
+            parts.push(String::new());
+        } else if let Some(part) = parts.last_mut() {
+            part.push_str(line);
+            part.push('\n');
+        }
+    }
+    let number = 1_u64..;
+    let full =
+        parts.into_iter().filter(|part| part.lines().any(|line| !line.trim().is_empty() && !line.starts_with('#')));
+    number.zip(full).map(|(number, part)| (format!("document {number}"), yaml(&part))).collect()
+}
+
+/// One document. A namespace of records is larger than what the parser takes for a configuration.
+fn yaml(text: &str) -> Result<Value, String> {
+    let most = text.len().saturating_add(1000);
+    let options = serde_saphyr::options! {
+        budget: serde_saphyr::budget! {
+            max_events: most,
+            max_nodes: most,
+            max_total_scalar_bytes: most,
+        },
+        with_snippet: false,
+        strict_booleans: true,
+    };
+    serde_saphyr::from_str_with_options(text, options).map_err(|error| error.to_string())
+}
+
+fn read<T: DeserializeOwned>(value: &Value) -> Result<T, String> {
+    match serde_json::from_value(value.clone()) {
+        Ok(object) => Ok(object),
+        Err(error) => {
+            let error = error.to_string();
+            let mut path = Vec::new();
+            culprit::<T>(value, &error, &mut path);
+            Err(if path.is_empty() { error } else { format!("{}: {error}", path.concat().trim_start_matches('.')) })
+        }
+    }
+}
+
+/// Finds the field that an error is about: the deepest one without which the error is another one.
+fn culprit<T: DeserializeOwned>(whole: &Value, error: &str, path: &mut Vec<String>) {
+    let mut at = String::new();
+    loop {
+        let without = |pointer: &str, key: &str| {
+            let mut less = whole.clone();
+            match less.pointer_mut(pointer)? {
+                Value::Object(fields) => drop(fields.remove(key)),
+                // Emptied rather than taken out, so that what follows keeps its place.
+                Value::Array(items) => items.truncate(key.parse().ok()?),
+                Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => return None,
+            }
+            Some(serde_json::from_value::<T>(less).err().map(|error| error.to_string()))
+        };
+        let keys: Vec<String> = match whole.pointer(&at) {
+            Some(Value::Object(fields)) => fields.keys().cloned().collect(),
+            Some(Value::Array(items)) => (0..items.len()).map(|index| index.to_string()).collect(),
+            _ => return,
+        };
+        let array = matches!(whole.pointer(&at), Some(Value::Array(_)));
+        // Of a list the last of the first items without which it is read.
+        let about = |key: &&String| without(&at, key).is_some_and(|without| without.as_deref() != Some(error));
+        let found = if array { keys.iter().rev().find(about) } else { keys.iter().find(about) };
+        let Some(key) = found else { return };
+        path.push(if array { format!("[{key}]") } else { format!(".{key}") });
+        at.push('/');
+        at.push_str(&key.replace('~', "~0").replace('/', "~1"));
+    }
+}
