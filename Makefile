@@ -146,6 +146,10 @@ crds: ## Write crds/ anew from src/api
 reasons: ## Write docs/reasons.md anew from src/decide/reasons.rs
 	cargo run --locked --quiet --bin sluice -- reasons > docs/reasons.md
 
+.PHONY: monitoring
+monitoring: ## Write the dashboards and the PrometheusRule anew from deploy/monitoring
+	cargo run --locked --quiet --package monitoring
+
 .PHONY: verify-crds
 verify-crds: ## Fail if crds/ is not what src/api says
 	cargo test --locked --test it crds::

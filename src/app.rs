@@ -101,7 +101,7 @@ pub async fn operate(ground: Ground, options: Options, told_to_stop: impl Future
         }
         None => (None, Leadership::always()),
     };
-    let (registry, own) = metrics::registry(stores.rollouts.clone(), freshness.clone(), leadership.clone());
+    let (registry, own) = metrics::registry(metrics::Sources::of(&stores, &leadership));
     let (poll_wake, mut poll_inbox) = mpsc::channel(QUEUE);
     let account = format!("system:serviceaccount:{own_namespace}:{}", options.account);
     let poller = Poller::new(clock.clone(), source, poll_wake, Arc::new(own.clone()));

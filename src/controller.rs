@@ -136,7 +136,8 @@ pub async fn reconcile(object: Arc<DeserializeGuard<Rollout>>, ctx: Arc<Context>
         }
     };
     let reason = outcome.as_ref().map_or_else(Error::reason, |_| "ok");
-    ctx.metrics.reconciled(reason, clock::instant().saturating_duration_since(began));
+    let failed = outcome.as_ref().is_err_and(|error| !error.not_leader() && !error.conflict());
+    ctx.metrics.reconciled(&key, reason, failed, clock::instant().saturating_duration_since(began));
     if outcome.is_ok() {
         ctx.memory(&key, |memory| memory.failures = 0);
     }
@@ -181,6 +182,7 @@ async fn pass(key: &RolloutRef, rollout: &Rollout, live: bool, ctx: &Context) ->
     let observe::Observed { snapshot, behind } = observed;
     let decision = decide::decide(&snapshot);
     decide::check(&snapshot, &decision).map_err(Error::Contradiction)?;
+    ctx.metrics.decided(key, &snapshot.rollout.spec, &decision.status, clock::instant());
 
     // What an earlier pass committed without hearing of it is told now.
     let late = ctx.memory(key, |memory| memory.untold.committed(&snapshot.rollout.status));
@@ -271,6 +273,7 @@ async fn publish(key: &RolloutRef, rollout: &Rollout, events: &[Notice], ctx: &C
             continue;
         }
         tracing::info!(rollout = %key, reason = notice.reason, note = notice.note, "event");
+        ctx.metrics.told(key, &notice.reason);
         if let Err(error) = record::publish(&ctx.writer, &ctx.clock, rollout, notice, &ctx.reporter).await {
             ctx.memory(key, |memory| memory.published.remove(&notice.key));
             if matches!(error, record::Error::NotLeader { .. }) {

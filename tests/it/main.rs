@@ -19,6 +19,7 @@ mod governing;
 mod hostile;
 mod judge_command;
 mod lease;
+mod monitoring;
 mod neighbours;
 mod properties;
 mod reasons;

@@ -13,10 +13,18 @@ use crate::progress::Progress;
 const PACKAGES: [&str; 5] =
     ["containerd", "runc", "containernetworking-plugins", "prometheus", "prometheus-alertmanager"];
 
-pub(super) fn obtain(root: &Path, progress: Progress) -> Result<PathBuf> {
+fn key() -> String {
     let release = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
-    let key = cache::key(&["1", &release_of(&release), &PACKAGES.join(" ")]);
-    cache::obtain(root, "debian", &key, |folder| {
+    cache::key(&["1", &release_of(&release), &PACKAGES.join(" ")])
+}
+
+/// Whether nothing needs to be downloaded.
+pub(super) fn there(root: &Path) -> bool {
+    root.join(format!("debian-{}", key())).is_dir()
+}
+
+pub(super) fn obtain(root: &Path, progress: Progress) -> Result<PathBuf> {
+    cache::obtain(root, "debian", &key(), |folder| {
         progress.say(&format!("Debian packages: downloading {}", PACKAGES.join(", ")));
         if download(folder).is_err() {
             progress.say("Debian packages: refreshing the package lists first");

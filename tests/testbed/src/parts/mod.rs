@@ -58,6 +58,21 @@ impl Parts {
         })
     }
 
+    /// `promtool` or another program of the Debian packages, for those who need no cluster. Gets the packages only if
+    /// that is wanted; `None` if they are not there.
+    ///
+    /// # Errors
+    /// When the packages are wanted and cannot be had; the message says why.
+    pub fn tool(name: &str, get: bool) -> Result<Option<PathBuf>> {
+        let root = cache::root()?;
+        if !get && !debian::there(&root) {
+            return Ok(None);
+        }
+        std::fs::create_dir_all(&root).with_context(|| format!("cannot create the cache {}", root.display()))?;
+        let folder = debian::obtain(&root, Progress::start())?;
+        Ok(Some(folder.join("usr/bin").join(name)))
+    }
+
     /// A program of the Debian packages.
     #[must_use]
     pub fn debian_program(&self, name: &str) -> PathBuf {
