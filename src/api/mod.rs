@@ -5,6 +5,7 @@
 #![allow(unreachable_pub)] // the schema macro makes a twin of each type in a private scope
 #![allow(clippy::duplicated_attributes)] // printer columns of one type look like repetitions to the lint
 
+mod budget;
 mod change;
 mod conditions;
 mod evidence;
@@ -22,6 +23,7 @@ mod source;
 mod status;
 mod units;
 
+pub use budget::{BudgetQuery, BudgetState, BudgetWord, BurnQueries, ErrorBudget, OnMissing, PyrraSlo, SlothSlo};
 pub use change::{Change, ChangeKind, Classification, Commit, Confidence};
 pub use conditions::{Condition, ConditionStatus, ConditionType, merge_conditions};
 pub use evidence::{Cursors, KeptEvidence, KeptSignal, OpenPoll, SignalState, Tally, TrafficState, WaveForecast};

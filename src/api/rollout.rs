@@ -6,6 +6,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::budget::ErrorBudget;
 use super::schedule::Schedule;
 use super::signals::Signal;
 use super::status::RolloutStatus;
@@ -99,6 +100,9 @@ pub struct RolloutSpec {
     /// When a wave, and the promotion, may begin. A wave that runs is finished, and taking a version back never waits. Default: at any time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schedule: Option<Schedule>,
+    /// The error budget that says when waves, and the promotion, may begin. Taking a version back never asks. Default: none is asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_budget: Option<ErrorBudget>,
     /// How long the canary's pods may take to become available, the gateway to accept a change, and the promotion to finish, each. After it the attempt is taken back.
     #[serde(default = "default_progress_deadline")]
     pub progress_deadline: Duration,

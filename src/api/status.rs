@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::budget::BudgetState;
 use super::change::{Change, Classification};
 use super::conditions::Condition;
 use super::evidence::{KeptEvidence, SignalState, Tally, TrafficState, WaveForecast};
@@ -209,6 +210,9 @@ pub struct Run {
     /// What it carries.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub change: Option<Change>,
+    /// How the error budget stands; only with `spec.errorBudget`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<BudgetState>,
     /// Where it stands.
     pub step: Step,
     /// When the step began.

@@ -33,6 +33,7 @@ pub(super) fn begin(
         remediates,
         classification: Some(classification),
         change: Some(said.change.clone()),
+        budget: None,
         step: Step::Preflight,
         step_at: d.s.now,
         wave: None,

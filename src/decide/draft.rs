@@ -144,6 +144,14 @@ impl<'a> Draft<'a> {
         self.notify(severity, key, reason, action, message);
     }
 
+    /// Writes an entry of the run's timeline for which there is no event.
+    pub(super) fn remember(&mut self, reason: &str, message: String) {
+        let now = self.s.now;
+        if let Some(run) = self.status.run.as_mut().filter(|run| run.timeline.len() < TIMELINE_ROOM) {
+            run.timeline.push(TimelineEntry { at: now, reason: reason.to_owned(), message });
+        }
+    }
+
     /// Goes to another step. What the step before planned no longer counts.
     pub(super) fn go(&mut self, step: Step) {
         let now = self.s.now;

@@ -3,6 +3,7 @@
 //! Owns what the records say; that they are written exactly once is the work of `closing` and `crate::record`. Pure facts:
 //! what is computed from them (change fail rate and the like) is in `crate::figures`.
 
+use super::budget;
 use super::draft::Draft;
 use super::plan::{Record, Severity};
 use super::time::elapsed;
@@ -39,7 +40,7 @@ pub(super) fn record(d: &mut Draft<'_>, run: &Run) {
         wave: run.wave.as_ref().map(|wave| wave.index.saturating_add(1)),
         digests: run.digests.clone(),
         signature: signature(d, run),
-        budget_percent: None,
+        budget_percent: budget::cost(run, excess(&run.traffic.run)),
         exposure: Exposure {
             max_weight: run.max_weight,
             requests: run.traffic.run.canary_requests,

@@ -5,12 +5,13 @@
 //!
 //! The way through: [`decide`] hears what `people` ask, then looks whether the Rollout is leaving (`leave`), at rest
 //! (`rest`, with `gate` and `after`) or has an attempt in progress (`run`: `waves`, `promotion`, then `closing`).
-//! `preflight`, `neighbours`, `permission`, `pods` and `verdict` judge; `routing`, `weights`, `canary`, `scaler`,
+//! `preflight`, `neighbours`, `permission`, `budget`, `pods` and `verdict` judge; `routing`, `weights`, `canary`, `scaler`,
 //! `leftovers` and `queries` know how things are written; `steps` and `reasons` are the closed lists of moves and words;
 //! `report` says it to people; `check` looks the result over.
 
 mod after;
 mod attempt;
+mod budget;
 mod calendar;
 mod canary;
 mod change;
@@ -153,6 +154,7 @@ fn substance(status: &RolloutStatus) -> RolloutStatus {
         run.signals.clear();
         run.effective_weight = None;
         run.recovery = None;
+        run.budget.iter_mut().for_each(budget::substance);
     }
     if let Some(watching) = status.watching.as_mut() {
         watching.signals.clear();

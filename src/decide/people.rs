@@ -4,10 +4,10 @@
 //! same write as its effect, and the object itself is answered afterwards.
 
 use super::draft::{Draft, End};
-use super::kept;
 use super::plan::{Record, Severity};
 use super::snapshot::{InterventionFacts, Workload};
 use super::time::elapsed;
+use super::{budget, kept};
 use crate::api::{
     Action, Answered, Approval, Duration, Hold, Intervened, InterventionResult, InterventionStatus, LetThrough,
     OnRollback, Outcome, Run, Step, names,
@@ -117,7 +117,7 @@ fn named(d: &Draft<'_>, asked: &InterventionFacts) -> Result<(), String> {
 
 fn act(d: &mut Draft<'_>, asked: &InterventionFacts, by: &str) -> Result<String, String> {
     match asked.action {
-        Action::Approve => approve(d, asked),
+        Action::Approve => approve(d, asked, by),
         Action::Abort => abort(d, asked, by),
         Action::Promote => promote(d, asked, by),
         Action::Retry => retry(d),
@@ -165,9 +165,12 @@ pub(super) fn awaits_approval(d: &Draft<'_>, run: &Run) -> Option<(u8, String)> 
     wave.or_else(|| ahead.then(|| (PROMOTION, "the promotion".to_owned())))
 }
 
-fn approve(d: &mut Draft<'_>, asked: &InterventionFacts) -> Result<String, String> {
+fn approve(d: &mut Draft<'_>, asked: &InterventionFacts, by: &str) -> Result<String, String> {
     let run = open_run(d)?;
     meant(asked, &run)?;
+    if let Some(approved) = budget::approve(d, &run, by) {
+        return Ok(approved);
+    }
     let Some((key, what)) = awaits_approval(d, &run) else {
         return Err(format!("no step of Release {} asks for approval any more", run.release));
     };
@@ -208,6 +211,8 @@ fn promote(d: &mut Draft<'_>, asked: &InterventionFacts, by: &str) -> Result<Str
             ));
         }
     }
+    budget::skips(d, &run, by)?;
+    budget::begins(d, "the promotion");
     let message = format!("the waves after {}% are skipped, asked for by {by}; the gate opens", run.weight);
     d.log(Severity::Warning, "WavesSkipped", "Promote", message.clone());
     d.go(Step::Promoting);

@@ -1,7 +1,9 @@
-//! Whether a wave, or the promotion, may begin: what people, calendars and neighbours say beside the evidence.
+//! Whether a wave, or the promotion, may begin: what people, the error budget, calendars and neighbours say beside the
+//! evidence.
 //!
 //! An ordered chain; the first that waits is named. Going back never asks here.
 
+use super::budget;
 use super::calendar::{self, Closed};
 use super::draft::Draft;
 use super::people::PROMOTION;
@@ -9,6 +11,7 @@ use super::time::elapsed;
 use crate::api::{Approval, Run, Wave};
 
 /// Why a step does not begin yet.
+#[derive(Debug)]
 pub(super) struct Wait {
     pub(super) reason: &'static str,
     pub(super) sentence: String,
@@ -21,6 +24,7 @@ fn wait(reason: &'static str, sentence: String) -> Result<(), Wait> {
 /// Whether this wave may begin; `None` is the promotion.
 pub(super) fn may_begin(d: &mut Draft<'_>, run: &Run, wave: Option<&Wave>) -> Result<(), Wait> {
     held(d)?;
+    budget::permits(d.s, run)?;
     approval(d, run, wave)?;
     calendar(d)?;
     group(d, run)?;

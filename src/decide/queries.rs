@@ -98,6 +98,7 @@ pub(super) fn due(snapshot: &Snapshot, provider: &Provider, run: &Run) -> Vec<Me
         }
         Step::Done => {}
     }
+    super::budget::due(snapshot, provider, run, &mut due.measurements);
     due.measurements
 }
 

@@ -203,8 +203,8 @@ pub const REASONS: &[Reason] = &[
     reason(
         Refusal,
         "BudgetBurning",
-        "a `burnRate` signal breaches before anyone met the version",
-        "mend that first, it goes on then; or set `dryRun: true` on the signal",
+        "a `burnRate` signal breaches before anyone met the version; or the budget of `errorBudget` burns faster than `fastBurn`, also in mid-wave",
+        "mend that first, it goes on then; or set `dryRun: true` on the signal. docs/budgets.md",
     ),
     reason(Refusal, "InvalidQuery", "a variable of a query is not known", "correct `query.promql`"),
     reason(
@@ -213,6 +213,19 @@ pub const REASONS: &[Reason] = &[
         "the Deployment has no replicas: there is nothing to try a template beside. In mid-run it ends the attempt, and the template is not rejected",
         "scale it up; the template is tried then",
     ),
+    reason(
+        Hold,
+        "BudgetLow",
+        "little of the error budget is left",
+        "a repair goes on, or what is approved: docs/budgets.md",
+    ),
+    reason(
+        Hold,
+        "BudgetExhausted",
+        "no error budget is left: planned releases wait",
+        "a repair goes on: docs/budgets.md",
+    ),
+    reason(Hold, "BudgetUnknown", "the error budget cannot be read", "mend the query; `onMissing` says what goes on"),
     reason(
         Hold,
         "AwaitingApproval",
@@ -464,6 +477,13 @@ pub const REASONS: &[Reason] = &[
         "let the other side ignore `spec.behavior`, or shorten it",
     ),
     reason(Event, "Intervention", "a person asked for something, and it was done", "–"),
+    reason(
+        Event,
+        "BudgetOverridden",
+        "a step began in spite of the error budget; the note says as what or by whom",
+        "–",
+    ),
+    reason(Event, "BudgetRecovered", "the error budget is no reason to wait any more", "–"),
     reason(
         Event,
         "Escaped",

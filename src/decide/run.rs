@@ -15,6 +15,7 @@ use crate::judge::Stakes;
 /// Goes as far as the world allows in one pass.
 pub(super) fn advance(d: &mut Draft<'_>) {
     find_wave(d);
+    super::budget::look(d);
     // Each pass of the loop is a step forward; there are fewer steps than this.
     for _ in 0..10 {
         interrupt(d);

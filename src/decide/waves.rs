@@ -14,7 +14,7 @@ use super::snapshot::{PodFacts, Workload};
 use super::time::{elapsed, human, left};
 use super::verdict::Assessment;
 use super::words::grouped;
-use super::{canary, permission, pods, scaler, weights};
+use super::{budget, canary, permission, pods, scaler, weights};
 use crate::api::{Phase, Run, SignalState, Step, Tally, VerdictWord, Wave, WaveState, names};
 
 /// Brings up as many canary pods as the next wave needs.
@@ -27,6 +27,7 @@ pub(super) fn start(d: &mut Draft<'_>) {
         if let Err(wait) = permission::may_begin(d, &run, None) {
             return d.progress(Phase::Held, wait.reason, format!("no wave is left; {}", wait.sentence));
         }
+        budget::begins(d, "the promotion");
         return d.go(Step::Promoting);
     };
     let size = canary::size(workload.replicas, wave.weight);
@@ -83,6 +84,7 @@ pub(super) fn start(d: &mut Draft<'_>) {
         "Shift",
         format!("wave {}/{total}: {weight}% of live traffic to {size} canary pods", next.saturating_add(1)),
     );
+    budget::begins(d, &format!("wave {}/{total} at {weight}%", next.saturating_add(1)));
     d.go(Step::Shifting);
 }
 
@@ -180,7 +182,8 @@ pub(super) fn shift(d: &mut Draft<'_>) {
             if let Some(wave) = d.status.run.as_mut().and_then(|run| run.wave.as_mut()) {
                 wave.bake_at = Some(now);
             }
-            let bake = wave_spec(d, &run).map(|wave| wave.bake).unwrap_or_default();
+            let bake =
+                wave_spec(d, &run).map(|wave| budget::bake(&s.rollout.spec, &run, wave.bake)).unwrap_or_default();
             d.log(Severity::Normal, "WaveBaking", "Bake", format!("{title}: {share}; baking for at least {bake}"));
             d.go(Step::Baking);
         }
@@ -232,16 +235,20 @@ pub(super) fn bake(d: &mut Draft<'_>) {
     if let Some((phase, reason, why)) = held(d, &assessment) {
         return d.progress(phase, reason, format!("{title}: {why}"));
     }
-    let baked = d.passed(bake_at, wave.bake);
+    if let Err(wait) = budget::paused(s, &run) {
+        return d.progress(Phase::Held, wait.reason, format!("{title}: {}; {}", assessment.sentence, wait.sentence));
+    }
+    let (bake, aside) = (budget::bake(&s.rollout.spec, &run, wave.bake), budget::aside(s, &run));
+    let baked = d.passed(bake_at, bake);
     if !baked {
-        let rest = left(s.now, bake_at, wave.bake).map(human).unwrap_or_default();
-        return d.progress(Phase::Baking, "Baking", format!("{title}: {}; {rest} to bake", assessment.sentence));
+        let rest = left(s.now, bake_at, bake).map(human).unwrap_or_default();
+        return d.progress(Phase::Baking, "Baking", format!("{title}: {}; {rest} to bake{aside}", assessment.sentence));
     }
     if assessment.word != VerdictWord::Safe {
         let late = wave.max_bake.is_some_and(|most| d.passed(bake_at, most));
         let (phase, reason) = if late { (Phase::Held, "EvidenceTooSlow") } else { (Phase::Baking, "AwaitingEvidence") };
         let who = if late { owner(d) } else { String::new() };
-        return d.progress(phase, reason, format!("{title}: {}{who}", assessment.sentence));
+        return d.progress(phase, reason, format!("{title}: {}{who}{aside}", assessment.sentence));
     }
     if !kept.unwrap_or(false) {
         return d.progress(Phase::Baking, "SettingWeight", format!("{title}: the weight is being set again"));
@@ -262,6 +269,7 @@ pub(super) fn bake(d: &mut Draft<'_>) {
             "Promote",
             format!("all waves passed on {requests} canary requests; the gate opens and {replicas} pods roll"),
         );
+        budget::begins(d, "the promotion");
     }
 }
 

@@ -16,6 +16,7 @@ mod advance;
 mod attempts;
 mod autoscaler;
 mod blind;
+mod budget;
 mod chaos;
 mod comparing;
 mod failing;

@@ -9,6 +9,7 @@
 )] // helpers of tests too
 
 mod architecture;
+mod budget;
 mod commits;
 mod comparing;
 mod crds;

@@ -113,6 +113,7 @@ fn invariants(world: &World) -> Result<(), TestCaseError> {
             Some(Outcome::RolledBack | Outcome::Bypassed) => prop_assert!(rework, "{name} has no ReworkEvent"),
             Some(
                 Outcome::Promoted
+                | Outcome::Escaped
                 | Outcome::Superseded
                 | Outcome::SupersededUnderSuspicion
                 | Outcome::FailedBeforeExposure,

@@ -83,6 +83,8 @@ pub struct World {
     wanted: Vec<Measurement>,
     /// What queries for one number are answered with: the first whose text is part of the query, else 0.
     pub values: Vec<(&'static str, f64)>,
+    /// Queries for one number that have no series: those that hold one of these texts.
+    pub unanswered: Vec<&'static str>,
     /// Pods of the workload that are not available.
     pub missing: u32,
     /// Restarts of a pod of the workload itself.
@@ -162,6 +164,7 @@ impl World {
             samples: BTreeMap::new(),
             wanted: Vec::new(),
             values: Vec::new(),
+            unanswered: Vec::new(),
             missing: 0,
             stable_restarts: 0,
             behaviours: BTreeMap::new(),

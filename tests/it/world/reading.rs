@@ -180,6 +180,8 @@ impl World {
     /// What the poller has of everything that the last decision asked for.
     fn readings(&self) -> Vec<Reading> {
         let failure = Failure { class: FailureClass::Unreachable, text: "connection refused".into(), since: self.now };
+        let empty = Failure { class: FailureClass::Empty, text: "no series".into(), since: self.now };
+        let no_series = |ask: &Ask| self.unanswered.iter().any(|part| ask.promql().contains(part));
         let reading = |wanted: &Measurement| Reading {
             provider: "cluster".into(),
             ask: wanted.ask.clone(),
@@ -190,12 +192,17 @@ impl World {
             },
             values: match &wanted.ask {
                 Ask::Counter(_) => Vec::new(),
+                Ask::Value(_) if no_series(&wanted.ask) => Vec::new(),
                 Ask::Value(promql) => {
                     let value = self.values.iter().find(|(part, _)| promql.contains(part)).map_or(0.0, |found| found.1);
                     vec![Sample { at: self.now, value }]
                 }
             },
-            failure: (!self.prometheus).then(|| failure.clone()),
+            failure: if !self.prometheus {
+                Some(failure.clone())
+            } else {
+                no_series(&wanted.ask).then(|| empty.clone())
+            },
         };
         self.wanted.iter().map(reading).collect()
     }

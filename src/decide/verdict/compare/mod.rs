@@ -5,6 +5,7 @@
 
 use jiff::Timestamp;
 
+use super::super::budget;
 use super::super::polls::Poll;
 use super::super::snapshot::Snapshot;
 use super::super::time::{elapsed, human};
@@ -88,7 +89,12 @@ pub(in super::super) fn exclusion(spec: &RolloutSpec, wave: usize) -> (f64, f64)
 pub(super) fn judge(spec: &RolloutSpec, signal: &Signal, state: &mut SignalState, run: &Run) -> Result<Judge, String> {
     let wave = run.wave.as_ref().map_or(0, |wave| usize::from(wave.index));
     let dispersion = state.dispersion.as_ref().map_or(1.0, |number| number.value());
-    let policy = policy(spec, signal, wave, dispersion);
+    let mut policy = policy(spec, signal, wave, dispersion);
+    if budget::slowed(spec, run) {
+        let next = self::policy(spec, signal, wave.saturating_add(1), dispersion);
+        policy.exclude_ratio = policy.exclude_ratio.min(next.exclude_ratio);
+        policy.exclude_floor = policy.exclude_floor.min(next.exclude_floor);
+    }
     let judge = Judge::new(policy).map_err(|why| format!("spec.analysis.signals[{}]: {why}", signal.name))?;
     let Policy { tolerance, floor, alpha, exclude_ratio, exclude_floor, .. } = policy;
     let (harm, safe) =
