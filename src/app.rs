@@ -1,5 +1,5 @@
-//! Wiring: client, watches, poller, election, controller, admin server, and a graceful stop. The only place besides the
-//! poller that starts tasks. Every choice between events is `biased`: what happened once can be made to happen again.
+//! Wiring: client, watches, poller, notifier, election, controller, admin server, and a graceful stop. The only place
+//! besides the poller and the notifier that starts tasks. Every choice between events is `biased`: what happened once can be made to happen again.
 
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -16,6 +16,7 @@ use tokio::task::{JoinError, JoinSet};
 use crate::clock::Clock;
 use crate::controller::{Context, Memories, reconcile, retry, sweep};
 use crate::leadership::{self, Ended, Leadership, Writer};
+use crate::notify::{HttpPost, Notifier, Post};
 use crate::observe::OwnSecrets;
 use crate::prometheus::{self, Poller, Source};
 use crate::record::retention::{self, Keep};
@@ -59,6 +60,8 @@ pub struct Ground {
     pub clock: Clock,
     /// Answers queries.
     pub source: Arc<dyn Source>,
+    /// Delivers notifications.
+    pub post: Arc<dyn Post>,
     /// The operator's own namespace.
     pub namespace: String,
     /// The name of this process in the Lease; no other has it, not even the one before it in the same Pod.
@@ -80,15 +83,17 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let namespace = options.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
     let client = Client::try_from(config).context("the cluster's address or credentials cannot be used")?;
     let secrets = Arc::new(OwnSecrets::new(&client, namespace.clone()));
+    let post = HttpPost::new(secrets.clone()).context("the client for notifications cannot be made")?;
     let source = prometheus::Client::new(secrets).context("the client for Prometheus cannot be made")?;
     let identity = leadership::identity(&options.reporter);
-    let ground = Ground { client, clock: Clock::system(), source: Arc::new(source), namespace, identity };
+    let (source, post) = (Arc::new(source), Arc::new(post));
+    let ground = Ground { client, clock: Clock::system(), source, post, namespace, identity };
     operate(ground, options, told_to_stop()).await
 }
 
 /// Runs the operator on this ground until `stop` completes.
 pub async fn operate(ground: Ground, options: Options, told_to_stop: impl Future<Output = ()>) -> anyhow::Result<()> {
-    let Ground { client, clock, source, namespace: own_namespace, identity: me } = ground;
+    let Ground { client, clock, source, post, namespace: own_namespace, identity: me } = ground;
     let (stop_sender, stop) = watch::channel(false);
     let freshness = Freshness::default();
     let (wake, inbox) = mpsc::channel(QUEUE);
@@ -106,6 +111,7 @@ pub async fn operate(ground: Ground, options: Options, told_to_stop: impl Future
     let account = format!("system:serviceaccount:{own_namespace}:{}", options.account);
     let poller = Poller::new(clock.clone(), source, poll_wake, Arc::new(own.clone()));
     let writer = Writer::new(client.clone(), leadership.clone());
+    let notifier = Notifier::new(clock.clone(), &stores, post, writer.clone(), leadership.clone());
     let reporter = options.reporter.clone();
     let context = Arc::new(Context {
         clock,
@@ -148,6 +154,11 @@ pub async fn operate(ground: Ground, options: Options, told_to_stop: impl Future
             }
         }
         ("poller's wakes", Ok(()))
+    });
+    let notifier_stop = until(stop.clone());
+    tasks.spawn(async move {
+        notifier.run(notifier_stop).await;
+        ("notifier", Ok(()))
     });
     let sweeping = Arc::clone(&context);
     let mut sweep_stop = stop.clone();

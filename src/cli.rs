@@ -56,7 +56,7 @@ struct RunArgs {
     /// The name of this process in events; usually the pod's name.
     #[arg(long, env = "SLUICE_POD_NAME", default_value = "sluice")]
     pod_name: String,
-    /// The operator's own namespace: where the Secrets of MetricsProviders are. Default: where it runs.
+    /// The operator's own namespace: where the Secrets of MetricsProviders and NotificationSinks are. Default: where it runs.
     #[arg(long, env = "SLUICE_NAMESPACE", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     namespace: Option<String>,
     /// The ServiceAccount that the operator runs under and that the admission policies name.

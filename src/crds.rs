@@ -4,7 +4,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::CustomResourceExt;
 use serde_json::Value;
 
-use crate::api::{Intervention, MetricsProvider, Reclassification, Release, ReworkEvent, Rollout};
+use crate::api::{Intervention, MetricsProvider, NotificationSink, Reclassification, Release, ReworkEvent, Rollout};
 
 /// Every definition with the name of its file.
 pub fn all() -> anyhow::Result<Vec<(&'static str, CustomResourceDefinition)>> {
@@ -15,6 +15,7 @@ pub fn all() -> anyhow::Result<Vec<(&'static str, CustomResourceDefinition)>> {
         ("interventions.yaml", known_formats(Intervention::crd())?),
         ("reclassifications.yaml", known_formats(Reclassification::crd())?),
         ("metricsproviders.yaml", known_formats(MetricsProvider::crd())?),
+        ("notificationsinks.yaml", known_formats(NotificationSink::crd())?),
     ])
 }
 

@@ -14,7 +14,7 @@
 //! writes only while it does.
 //!
 //! [`controller`] is these calls in this order. [`prometheus`] asks what `decide` named, in tasks of its own, so that
-//! a hanging query delays nobody's rollback. [`api`] is the contract with users. [`app`] wires everything together.
+//! a hanging query delays nobody's rollback. [`notify`] tells others what happened, from the records. [`api`] is the contract with users. [`app`] wires everything together.
 //!
 //! State lives in the cluster: what a later pass needs is in `Rollout.status`, every timer is derived from it, and a
 //! crash at any line is harmless.
@@ -31,6 +31,7 @@ pub mod figures;
 pub mod judge;
 pub mod judge_command;
 pub mod leadership;
+pub mod notify;
 pub mod observe;
 pub mod prometheus;
 pub mod record;

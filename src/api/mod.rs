@@ -19,6 +19,7 @@ mod rework;
 mod rollout;
 mod schedule;
 mod signals;
+mod sink;
 mod source;
 mod status;
 mod units;
@@ -42,6 +43,10 @@ pub use rollout::{
 };
 pub use schedule::{Day, Freeze, Schedule, Window};
 pub use signals::{BurnRate, BurnWindow, ErrorRatio, Latency, Query, Restarts, Signal};
+pub use sink::{
+    DeliveryFailure, NotificationSink, NotificationSinkSpec, NotificationSinkStatus, SecretKeyRef, Settled, SinkCursor,
+    SinkEvent, SinkFailure, SinkFormat,
+};
 pub use source::{OwnCounters, Source};
 pub use status::{
     BackendWeight, Former, LastRollback, Phase, Recovery, Revision, RolloutStatus, RouteBackup, Run, Step,

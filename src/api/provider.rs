@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use super::units::Duration;
 
 /// What the API server takes as the name of a Secret; a name becomes a part of a path.
-const SECRET_NAME: &str = "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$";
+pub(super) const SECRET_NAME: &str = "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$";
 /// What the API server takes as a key in a Secret.
-const SECRET_KEY: &str = "^[-._a-zA-Z0-9]+$";
+pub(super) const SECRET_KEY: &str = "^[-._a-zA-Z0-9]+$";
 
 /// A Prometheus-compatible server.
 #[derive(CustomResource, KubeSchema, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -26,8 +26,8 @@ const NO_CERTIFICATE: &str = "holds no usable PEM certificate";
 
 /// What a query needs to be let in.
 #[derive(Debug, Clone)]
-pub(super) struct Admission {
-    pub(super) http: reqwest::Client,
+pub(crate) struct Admission {
+    pub(crate) http: reqwest::Client,
     /// Those that hold a secret are marked: they print as "Sensitive".
     pub(super) headers: HeaderMap,
     tls: Tls,
@@ -51,7 +51,7 @@ struct Pool {
 }
 
 /// All clients, and the Secrets that they are made of.
-pub(super) struct Keyring {
+pub(crate) struct Keyring {
     secrets: Secrets,
     /// For providers without a CA and a client certificate of their own.
     plain: reqwest::Client,
@@ -62,7 +62,7 @@ pub(super) struct Keyring {
 
 impl Keyring {
     /// Needs a TLS provider installed in the process.
-    pub(super) fn new(source: Arc<dyn SecretSource>, pace: Pace) -> Result<Self, ClientError> {
+    pub(crate) fn new(source: Arc<dyn SecretSource>, pace: Pace) -> Result<Self, ClientError> {
         if rustls::crypto::CryptoProvider::get_default().is_none() {
             return Err(ClientError::NoTlsProvider);
         }
@@ -78,8 +78,13 @@ impl Keyring {
     }
 
     /// What a query to this provider needs.
-    pub(super) async fn admit(&self, provider: &Provider) -> Result<Admission, Refusal> {
+    pub(crate) async fn admit(&self, provider: &Provider) -> Result<Admission, Refusal> {
         self.resolve(provider, Age::Usual, clock::instant()).await
+    }
+
+    /// One value, for whoever needs another than a credential.
+    pub(crate) async fn secret(&self, key: &SecretKey) -> Result<Hidden, Refusal> {
+        self.secrets.value(key, Age::Usual, clock::instant()).await
     }
 
     /// The same after the server refused `old`; `None` if the Secrets hold nothing new.

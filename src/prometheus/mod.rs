@@ -11,14 +11,16 @@ mod history;
 mod poller;
 mod schedule;
 #[cfg(test)]
-mod scripted_secrets;
+pub(crate) mod scripted_secrets;
 #[cfg(test)]
-mod scripted_server;
+pub(crate) mod scripted_server;
 mod secrets;
 mod source;
 
+pub(crate) use access::Keyring;
 pub use client::{Client, ClientError};
 pub use decode::Refusal;
 pub use poller::{Poller, QueryObserver, RolloutKey};
+pub(crate) use secrets::Pace;
 pub use secrets::{Hidden, SecretData, SecretFault, SecretSource};
 pub use source::{Answer, Outcome, Source};

@@ -9,7 +9,7 @@ use super::secrets::{Hidden, SecretData, SecretFault, SecretSource};
 
 /// Clones share what they hold.
 #[derive(Clone, Default)]
-pub(super) struct ScriptedSecrets(Arc<Mutex<Script>>);
+pub(crate) struct ScriptedSecrets(Arc<Mutex<Script>>);
 
 #[derive(Default)]
 struct Script {
@@ -21,27 +21,27 @@ struct Script {
 
 impl ScriptedSecrets {
     /// Replaces one Secret.
-    pub(super) fn put(&self, name: &str, values: &[(&str, &str)]) {
+    pub(crate) fn put(&self, name: &str, values: &[(&str, &str)]) {
         let hidden = |(key, value): &(&str, &str)| ((*key).to_owned(), Hidden::new(value.as_bytes().to_vec()));
         self.0.lock().unwrap().secrets.insert(name.to_owned(), values.iter().map(hidden).collect());
     }
 
-    pub(super) fn remove(&self, name: &str) {
+    pub(crate) fn remove(&self, name: &str) {
         self.0.lock().unwrap().secrets.remove(name);
     }
 
     /// Every read ends like this until further notice.
-    pub(super) fn fail(&self, fault: Option<SecretFault>) {
+    pub(crate) fn fail(&self, fault: Option<SecretFault>) {
         self.0.lock().unwrap().fault = fault;
     }
 
     /// No read ends from now on.
-    pub(super) fn hang(&self) {
+    pub(crate) fn hang(&self) {
         self.0.lock().unwrap().hangs = true;
     }
 
     /// How many reads began.
-    pub(super) fn reads(&self) -> usize {
+    pub(crate) fn reads(&self) -> usize {
         self.0.lock().unwrap().read.len()
     }
 }

@@ -21,7 +21,7 @@ use crate::decide::measure::{Access, Provider};
 
 /// What the server does with one query.
 #[derive(Clone)]
-pub(super) enum Reply {
+pub(crate) enum Reply {
     /// Sends this at once.
     Send(u16, Vec<u8>),
     /// Sends this header and status, without a body.
@@ -39,20 +39,20 @@ type Script = dyn Fn(&str, &str) -> Reply + Send + Sync;
 
 /// Removed with the runtime of the test that made it.
 #[derive(Clone)]
-pub(super) struct ScriptedServer {
+pub(crate) struct ScriptedServer {
     address: String,
     forms: Arc<Mutex<Vec<HashMap<String, String>>>>,
 }
 
 impl ScriptedServer {
-    pub(super) async fn start(script: impl Fn(&str) -> Reply + Send + Sync + 'static) -> Self {
+    pub(crate) async fn start(script: impl Fn(&str) -> Reply + Send + Sync + 'static) -> Self {
         let listener = listen().await;
         let address = format!("http://{}", listener.local_addr().unwrap());
         Self::serve(listener, address, Arc::new(move |query, _| script(query)))
     }
 
     /// One that answers only where this is the `Authorization`, and else with this HTTP status.
-    pub(super) async fn start_guarded(expected: &'static str, refusal: u16) -> Self {
+    pub(crate) async fn start_guarded(expected: &'static str, refusal: u16) -> Self {
         let listener = listen().await;
         let address = format!("http://{}", listener.local_addr().unwrap());
         let guarded = move |_: &str, authorization: &str| match authorization == expected {
@@ -63,7 +63,7 @@ impl ScriptedServer {
     }
 
     /// One that speaks https.
-    pub(super) async fn start_tls(
+    pub(crate) async fn start_tls(
         config: rustls::ServerConfig,
         script: impl Fn(&str) -> Reply + Send + Sync + 'static,
     ) -> Self {
@@ -82,7 +82,7 @@ impl ScriptedServer {
         Self { address, forms }
     }
 
-    pub(super) fn provider(&self) -> Provider {
+    pub(crate) fn provider(&self) -> Provider {
         Provider {
             name: "main".to_owned(),
             address: self.address.clone(),
@@ -93,7 +93,7 @@ impl ScriptedServer {
     }
 
     /// The fields of each query so far, with method and path as `@` and each header as `@` and its name.
-    pub(super) fn asked(&self) -> Vec<HashMap<String, String>> {
+    pub(crate) fn asked(&self) -> Vec<HashMap<String, String>> {
         self.forms.lock().unwrap().clone()
     }
 }
@@ -157,12 +157,12 @@ async fn answer(request: Request, script: Arc<Script>, seen: Arc<Mutex<Vec<HashM
 }
 
 /// The answer with one number.
-pub(super) fn scalar(second: i64, value: &str) -> Vec<u8> {
+pub(crate) fn scalar(second: i64, value: &str) -> Vec<u8> {
     success("scalar", &json!([second, value]))
 }
 
 /// The answer with one series without labels.
-pub(super) fn counter(samples: &[(i64, &str)]) -> Vec<u8> {
+pub(crate) fn counter(samples: &[(i64, &str)]) -> Vec<u8> {
     success("matrix", &json!([{"metric": {"__name__": "c"}, "values": samples}]))
 }
 

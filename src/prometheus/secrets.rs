@@ -20,7 +20,7 @@ pub(super) const FORGOTTEN: Span = Span::from_secs(600);
 
 /// When a Secret is read again.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Pace {
+pub(crate) struct Pace {
     /// How long a value is used before it is read again.
     pub(super) kept: Span,
     /// The least time between two reads of one Secret, whatever a server says of it.
@@ -58,7 +58,7 @@ impl Hidden {
     }
 
     /// The value without the line end that editors and `echo` leave behind it.
-    pub(super) fn line(&self) -> &[u8] {
+    pub(crate) fn line(&self) -> &[u8] {
         let mut line = self.bytes();
         while let [rest @ .., b'\r' | b'\n'] = line {
             line = rest;

@@ -1,17 +1,19 @@
 //! 5 record: the intent before anything moves, and what happened after.
 //!
-//! Owns every write to status, events, Releases and ReworkEvents, and the operator's own metrics. Decides nothing.
+//! Owns every write to status (of Rollouts and of NotificationSinks), events, Releases and ReworkEvents, and the operator's own metrics. Decides nothing.
 
 mod events;
 pub mod metrics;
 mod records;
 pub mod retention;
+mod sinks;
 mod status;
 
 use kube::Client;
 
 pub use events::publish;
 pub use records::write as write_record;
+pub use sinks::sink_status;
 pub use status::{commit, malformed};
 
 use crate::leadership::{NotLeader, Writer};

@@ -23,7 +23,7 @@ use super::policies::{
 use super::routes::{GrpcRouteView, HttpRouteView};
 use super::triggers::{self, Concerns};
 use super::views::{DeploymentView, EndpointSliceView, PodView, ReplicaSetView, ScalerView, ServiceView};
-use crate::api::{Intervention, MetricsProvider, Release, ReworkEvent, Rollout, names};
+use crate::api::{Intervention, MetricsProvider, NotificationSink, Release, ReworkEvent, Rollout, names};
 use crate::decide::snapshot::GatePolicies;
 
 /// After so many seconds the API server ends a watch, and it is begun again. One that has said nothing for
@@ -63,6 +63,8 @@ pub struct Stores {
     pub policies: Store<NetworkPolicyView>,
     /// MetricsProviders.
     pub providers: Store<MetricsProvider>,
+    /// NotificationSinks; empty where the cluster does not serve them.
+    pub sinks: Store<NotificationSink>,
     /// Releases.
     pub releases: Store<Release>,
     /// ReworkEvents.
@@ -164,6 +166,7 @@ pub fn stores(client: &Client, freshness: &Freshness, wake: &mpsc::Sender<Rollou
         budgets: kinds.watch::<BudgetView>("PodDisruptionBudget", every()),
         policies: kinds.watch::<NetworkPolicyView>("NetworkPolicy", every()),
         providers: kinds.watch::<MetricsProvider>("MetricsProvider", every()),
+        sinks: kinds.watch_if_served::<NotificationSink>("NotificationSink", every()),
         releases: kinds.watch::<Release>("Release", every()),
         reworks: kinds.watch::<ReworkEvent>("ReworkEvent", every()),
         interventions: kinds.watch::<Intervention>("Intervention", every()),

@@ -6,7 +6,7 @@ use super::policies::{PolicyKind, PolicyView};
 use super::routes::{RouteView, Sort};
 use super::stores::RolloutRef;
 use super::views::{DeploymentView, EndpointSliceView, PodView, ReplicaSetView, ScalerView, ServiceView};
-use crate::api::{Intervention, MetricsProvider, Release, ReworkEvent, Rollout, Step, names};
+use crate::api::{Intervention, MetricsProvider, NotificationSink, Release, ReworkEvent, Rollout, Step, names};
 
 /// Says whether a change of an object concerns a Rollout of the same namespace.
 pub trait Concerns: Resource<DynamicType = ()> {
@@ -109,6 +109,12 @@ impl<S: Sort> Concerns for RouteView<S> {
 impl Concerns for MetricsProvider {
     fn concerns(&self, rollout: &Rollout) -> bool {
         rollout.spec.analysis.provider_ref.name == self.name_any()
+    }
+}
+
+impl Concerns for NotificationSink {
+    fn concerns(&self, _: &Rollout) -> bool {
+        false // it is told what happened; nothing that is decided knows of it
     }
 }
 

@@ -117,7 +117,8 @@ fn a_planned_release_waits_for_its_budget_and_a_repair_does_not() {
             world.apply(&[app.version("v2").deployment()]).await;
             let waiting = held(world, "shop", "BudgetExhausted", 60).await;
             let message = text(&waiting, "/status/message");
-            let says = [service(world).as_str(), "/availability", "% is left", "sluice.dev/kind: rework"];
+            let slo = service(world);
+            let says = [slo.as_str(), "/availability", "% is left", "sluice.dev/kind: rework"];
             assert!(says.iter().all(|words| message.contains(words)), "{message}");
             assert_eq!(text(&waiting, "/status/run/budget/state"), "Blocked");
             assert_eq!(world.get(Kind::Deployment, "shop-canary"), None, "nothing is made for what waits");

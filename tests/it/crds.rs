@@ -3,7 +3,10 @@
 use kube::CustomResourceExt;
 use kube::core::cel::{validate_cel, validate_cel_update};
 use serde_json::{Value, json};
-use sluice::api::{MetricsProvider, MetricsProviderSpec, Reclassification, Rollout, RolloutSpec};
+use sluice::api::{
+    MetricsProvider, MetricsProviderSpec, NotificationSink, NotificationSinkSpec, Reclassification, Rollout,
+    RolloutSpec, SinkEvent,
+};
 use sluice::crds;
 
 /// `kubectl apply` keeps a copy in an annotation, which may have 262,144 bytes; the project allows itself less.
@@ -260,4 +263,53 @@ fn a_reclassification_says_something_and_stays_as_it_is() {
     let (before, after) = (said(json!({"failed": true})), said(json!({"failed": false})));
     let refused = format!("{:?}", validate_cel_update(&after, &before).unwrap_err());
     assert!(refused.contains("a Reclassification cannot be changed; create another one"), "{refused}");
+}
+
+#[test]
+fn a_sink_has_one_address_and_it_is_safe() {
+    let verdict = |spec: &Value| {
+        let spec: NotificationSinkSpec = serde_json::from_value(spec.clone()).unwrap();
+        validate_cel(&NotificationSink::new("team", spec))
+            .map_or_else(|errors| format!("{errors:?}"), |()| String::new())
+    };
+    let secret = json!({"name": "sink", "key": "url"});
+    let (http, https) = ("http://events", "https://events");
+    let ca = json!({"ca": {"secretRef": {"name": "ca"}}});
+    for spec in [
+        json!({"url": https}),
+        json!({"url": http, "allowPlainHttp": true}),
+        json!({"urlSecretRef": secret, "hmacSecretRef": secret, "tls": ca}),
+        json!({"url": "https://events/a/path@with?sign=@", "tls": ca, "timeout": "1m"}),
+    ] {
+        assert_eq!(verdict(&spec), "", "{spec}");
+    }
+    for (spec, expected) in [
+        (json!({}), "exactly one of url and urlSecretRef"),
+        (json!({"url": https, "urlSecretRef": secret}), "exactly one of url and urlSecretRef"),
+        (json!({"url": http}), "allowPlainHttp"),
+        (json!({"url": "ftp://events", "allowPlainHttp": true}), "must start with http"),
+        (json!({"url": "https://user:word@events"}), "must not hold a user or a password"),
+        (json!({"url": http, "allowPlainHttp": true, "tls": ca}), "tls: the url must start with https://"),
+        (json!({"url": https, "timeout": "61s"}), "at most 1m"),
+        (json!({"url": https, "timeout": "0s"}), "more than 0s"),
+    ] {
+        let said = verdict(&spec);
+        assert!(said.contains(expected), "{spec}: {said:?} does not say {expected:?}");
+    }
+}
+
+#[test]
+fn a_sink_has_bounds_and_tells_what_matters_by_default() {
+    let schema = serde_json::to_value(NotificationSink::crd()).unwrap();
+    assert_eq!(schema["spec"]["scope"], "Cluster");
+    let both = &schema["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"];
+    let (spec, status) = (&both["spec"]["properties"], &both["status"]["properties"]);
+    assert_eq!((&spec["namespaces"]["maxItems"], &spec["events"]["maxItems"]), (&json!(100), &json!(16)));
+    let cursor = &status["cursor"]["properties"];
+    assert_eq!((&cursor["recent"]["maxItems"], &cursor["standing"]["maxItems"]), (&json!(1024), &json!(256)));
+    let told: Vec<&str> =
+        spec["events"]["default"].as_array().unwrap().iter().map(|one| one.as_str().unwrap()).collect();
+    let expected = SinkEvent::ALL.map(SinkEvent::name);
+    let expected: Vec<&str> = expected.into_iter().filter(|name| !["Superseded", "Approved"].contains(name)).collect();
+    assert_eq!(told, expected);
 }

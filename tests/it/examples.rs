@@ -4,7 +4,7 @@ use std::path::Path;
 
 use kube::core::cel::validate_cel;
 use serde_json::Value;
-use sluice::api::{Action, Intervention, MetricsProvider, MetricsProviderSpec, Rollout};
+use sluice::api::{Action, Intervention, MetricsProvider, MetricsProviderSpec, NotificationSink, Rollout, SinkEvent};
 
 fn documents(file: &str) -> Vec<Value> {
     let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap();
@@ -35,6 +35,28 @@ fn the_providers_of_the_documentation_are_valid() {
         for (field, value) in written["spec"].as_object().unwrap() {
             assert!(!value.is_null() && !read["spec"][field].is_null(), "{text}: {field} is not known");
         }
+    }
+}
+
+#[test]
+fn the_sinks_are_valid_and_every_event_is_in_the_documentation() {
+    let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/notifications.md")).unwrap();
+    let of_the_page = page.split("```yaml\n").skip(1).map(|block| block.split("```").next().unwrap());
+    let of_the_page = of_the_page.map(|text| serde_saphyr::from_str::<Value>(text).unwrap());
+    let mut sinks = documents("examples/notifications/sink.yaml");
+    assert_eq!(sinks.len(), 2);
+    sinks.extend(of_the_page);
+    assert_eq!(sinks.len(), 3);
+    for written in sinks {
+        let sink: NotificationSink = serde_json::from_value(written.clone()).unwrap();
+        assert!(validate_cel(&sink).is_ok(), "{written}: {:?}", validate_cel(&sink));
+        let read = serde_json::to_value(&sink.spec).unwrap();
+        for (field, value) in written["spec"].as_object().unwrap() {
+            assert_eq!(&read[field], value, "{field} is not known");
+        }
+    }
+    for event in SinkEvent::ALL {
+        assert!(page.contains(&format!("\n| `{}` | ", event.name())), "{} is not in the table", event.name());
     }
 }
 

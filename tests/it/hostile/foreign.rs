@@ -12,7 +12,7 @@ use kube::{Client, ResourceExt};
 use proptest::prelude::*;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use sluice::api::{Intervention, MetricsProvider, Release, ReworkEvent, Rollout};
+use sluice::api::{Intervention, MetricsProvider, NotificationSink, Release, ReworkEvent, Rollout};
 use sluice::watch::guard::Guarded;
 use sluice::watch::neighbours::{BudgetView, NetworkPolicyView};
 use sluice::watch::policies::{PolicyView, ValidatingAdmissionPolicy};
@@ -233,6 +233,7 @@ proptest! {
     #[test]
     fn other_kinds_of_ours(
         provider in schema::valid(schema::of("metricsproviders", "spec")),
+        sink in schema::valid(schema::of("notificationsinks", "spec")),
         intervention in schema::valid(schema::of("interventions", "spec")),
         release in schema::valid(schema::of("releases", "spec")),
         rework in schema::valid(schema::of("reworkevents", "spec")),
@@ -240,9 +241,10 @@ proptest! {
     ) {
         let object = |spec: &Value| json!({"apiVersion": "sluice.dev/v1alpha1", "kind": "x", "metadata": {"name": "a", "namespace": "demo"}, "spec": spec});
         prop_assert_eq!(reads::<MetricsProvider>(&object(&provider)), Ok(()));
+        prop_assert_eq!(reads::<NotificationSink>(&object(&sink)), Ok(()));
         prop_assert_eq!(reads::<Intervention>(&object(&intervention)), Ok(()));
-        let kinds: [(&Value, Check); 4] = [
-            (&provider, guards::<MetricsProvider>), (&intervention, guards::<Intervention>), (&release, guards::<Release>), (&rework, guards::<ReworkEvent>),
+        let kinds: [(&Value, Check); 5] = [
+            (&provider, guards::<MetricsProvider>), (&sink, guards::<NotificationSink>), (&intervention, guards::<Intervention>), (&release, guards::<Release>), (&rework, guards::<ReworkEvent>),
         ];
         for (spec, guard) in kinds {
             prop_assert_eq!(guard(&object(spec)), Ok(()));

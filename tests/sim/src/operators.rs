@@ -3,11 +3,22 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use sluice::app::{Ground, Options, operate};
+use sluice::notify::{Parcel, Post, Undelivered};
 
 use crate::api::Server;
 use crate::prometheus::Prometheus;
 use crate::world::World;
+
+/// There are no sinks: nothing is ever posted.
+struct Nobody;
+
+impl Post for Nobody {
+    fn post<'a>(&'a self, _: Parcel<'a>) -> BoxFuture<'a, Result<(), Undelivered>> {
+        Box::pin(async { Ok(()) })
+    }
+}
 
 /// One process, for ever: it is started again after every end.
 pub async fn run(world: World, place: usize) {
@@ -35,6 +46,7 @@ pub async fn run(world: World, place: usize) {
             client: kube::Client::new(Server::new(&world, place), "sluice-system"),
             clock: world.clock(),
             source: Arc::new(Prometheus(world.clone())),
+            post: Arc::new(Nobody),
             namespace: "sluice-system".to_owned(),
             identity: format!("operator-{place}_{life}"),
         };

@@ -28,12 +28,13 @@ const fn kind(
 const ADMISSION: &str = "admissionregistration.k8s.io";
 
 /// All of them.
-pub static KINDS: [Kind; 20] = [
+pub static KINDS: [Kind; 21] = [
     kind("sluice.dev", "v1alpha1", "rollouts", "Rollout", true),
     kind("sluice.dev", "v1alpha1", "releases", "Release", true),
     kind("sluice.dev", "v1alpha1", "reworkevents", "ReworkEvent", false),
     kind("sluice.dev", "v1alpha1", "interventions", "Intervention", true),
     kind("sluice.dev", "v1alpha1", "metricsproviders", "MetricsProvider", false),
+    kind("sluice.dev", "v1alpha1", "notificationsinks", "NotificationSink", true),
     kind("apps", "v1", "deployments", "Deployment", true),
     kind("apps", "v1", "replicasets", "ReplicaSet", true),
     kind("", "v1", "services", "Service", true),
