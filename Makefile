@@ -143,7 +143,7 @@ crds: ## Write crds/ anew from src/api
 	cargo run --locked --quiet --bin sluice -- crds --dir crds
 
 .PHONY: reasons
-reasons: ## Write docs/reasons.md anew from src/decide/reasons.rs
+reasons: ## Write docs/reasons.md anew from src/decide/reasons/list.rs
 	cargo run --locked --quiet --bin sluice -- reasons > docs/reasons.md
 
 .PHONY: monitoring

@@ -201,10 +201,10 @@ pub struct NotificationSinkStatus {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SinkFailure {
-    /// When.
+    /// When it failed.
     #[schemars(schema_with = "super::units::time_schema")]
     pub at: Timestamp,
-    /// Why.
+    /// Why it failed.
     pub class: DeliveryFailure,
     /// The HTTP status, if there was an answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -5,6 +5,7 @@
 use super::change::{self, Said};
 use super::draft::Draft;
 use super::plan::Severity;
+use super::snapshot::Workload;
 use super::{kept, people};
 use crate::api::{Former, Revision, Run, Step, Times, TrafficState, names};
 
@@ -74,6 +75,19 @@ pub(super) fn begin(
         );
         d.notify(Severity::Warning, format!("{release}.annotations"), "AnnotationUnreadable", "Gate", note);
     }
+}
+
+/// Annotations that were added while the template waits count: whoever calls it a repair then need not apply it anew.
+pub(super) fn heed(d: &mut Draft<'_>, workload: &Workload) {
+    let said = change::read(&workload.said);
+    let Some(run) = d.status.run.as_mut() else { return };
+    if let Some(known) = change::told(&said) {
+        run.classification = Some(known);
+    }
+    if said.remediates.is_some() {
+        run.remediates.clone_from(&said.remediates);
+    }
+    run.change = Some(said.change);
 }
 
 /// Another version is stable from now on, by the last attempt: whoever goes back to the one before says that this

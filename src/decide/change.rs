@@ -97,6 +97,16 @@ fn commits(list: &str, said: &mut Said) {
     }
 }
 
+/// What kind of change the annotations say it is.
+pub(super) fn told(said: &Said) -> Option<Classification> {
+    let (kind, by) = match (said.kind, &said.remediates) {
+        (Some(kind), _) => (kind, names::KIND),
+        (None, Some(_)) => (ChangeKind::Rework, names::REMEDIATES),
+        (None, None) => return None,
+    };
+    Some(Classification { kind, confidence: Confidence::High, by: format!("annotation {by}") })
+}
+
 /// What kind of change it is, and the failed Release that it remedies. The first rule that fits:
 ///
 /// 1. what the annotation says;
@@ -118,11 +128,10 @@ pub(super) fn classify(
         .or_else(|| earlier.map(|former| former.replaced_by.clone()))
         .or_else(|| last_failed.clone())
         .or_else(|| suspected.clone());
-    let (kind, confidence, by) = if let Some(kind) = said.kind {
-        (kind, Confidence::High, format!("annotation {}", names::KIND))
-    } else if said.remediates.is_some() {
-        (ChangeKind::Rework, Confidence::High, format!("annotation {}", names::REMEDIATES))
-    } else if let Some(former) = earlier {
+    if let Some(told) = told(said) {
+        return (told, remediates);
+    }
+    let (kind, confidence, by) = if let Some(former) = earlier {
         let by = format!("it goes back to what Release {} had replaced", former.replaced_by);
         (ChangeKind::Rework, Confidence::High, by)
     } else if let Some(release) = &last_failed {

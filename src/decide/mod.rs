@@ -93,6 +93,8 @@ pub fn decide(snapshot: &Snapshot) -> Decision {
     if let Some(run) = draft.active().cloned()
         && snapshot.release.is_none()
         && run.times.ended_at.is_none()
+        // As long as nothing was made, what the Deployment's annotations say may still change.
+        && run.step != Step::Preflight
     {
         evidence::record(&mut draft, &run);
     }

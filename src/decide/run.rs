@@ -8,7 +8,7 @@ use super::draft::{Draft, End};
 use super::neighbours::clones;
 use super::plan::Severity;
 use super::verdict::{self, Assessment};
-use super::{permission, pods, preflight, promotion, proof, warnings, waves};
+use super::{attempt, permission, pods, preflight, promotion, proof, warnings, waves};
 use crate::api::{Duration, Outcome, Phase, SignalState, Step, names};
 use crate::judge::Stakes;
 
@@ -134,7 +134,9 @@ pub(super) fn assess(d: &mut Draft<'_>) -> Option<Assessment> {
 }
 
 fn check(d: &mut Draft<'_>) {
-    let (Some(workload), Some(run)) = (d.workload(), d.active().cloned()) else { return };
+    let Some(workload) = d.workload() else { return };
+    attempt::heed(d, workload);
+    let Some(run) = d.active().cloned() else { return };
     let analysis = proof::analysis(d.s, &run);
     let (ready, reason, message) = match &analysis {
         Ok(proof) => (true, "Readable", proof.message.clone()),

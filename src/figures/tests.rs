@@ -1,4 +1,5 @@
 //! Rules that the scripted history of tests/it/figures does not reach, one by one.
+#![allow(clippy::arithmetic_side_effects)] // seconds of small numbers of days
 
 use serde_json::{Value, json};
 

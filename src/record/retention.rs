@@ -112,6 +112,7 @@ where
 }
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects)] // a few days
 mod tests {
     use super::*;
 

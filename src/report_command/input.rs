@@ -150,43 +150,68 @@ fn yaml(text: &str) -> Result<Value, String> {
 }
 
 fn read<T: DeserializeOwned>(value: &Value) -> Result<T, String> {
-    match serde_json::from_value(value.clone()) {
-        Ok(object) => Ok(object),
-        Err(error) => {
-            let error = error.to_string();
-            let mut path = Vec::new();
-            culprit::<T>(value, &error, &mut path);
-            Err(if path.is_empty() { error } else { format!("{}: {error}", path.concat().trim_start_matches('.')) })
-        }
-    }
+    serde_json::from_value(value.clone()).map_err(|error| {
+        let error = error.to_string();
+        let at = match error.split('`').nth(1).filter(|_| error.starts_with("missing field")) {
+            Some(field) => incomplete::<T>(value, field, &error),
+            None => culprit::<T>(value, &error),
+        };
+        // A pointer of JSON, as people write it.
+        let at = at.trim_start_matches('/').replace('/', ".").replace("~1", "/").replace("~0", "~");
+        if at.is_empty() { error } else { format!("{at}: {error}") }
+    })
 }
 
-/// Finds the field that an error is about: the deepest one without which the error is another one.
-fn culprit<T: DeserializeOwned>(whole: &Value, error: &str, path: &mut Vec<String>) {
+/// What is said of an object that is changed in one place; nothing if the place is not there.
+fn changed<T: DeserializeOwned>(whole: &Value, at: &str, change: impl FnOnce(&mut Value)) -> Option<String> {
+    let mut other = whole.clone();
+    change(other.pointer_mut(at)?);
+    Some(serde_json::from_value::<T>(other).err().map(|error| error.to_string()).unwrap_or_default())
+}
+
+/// What is inside a value, by pointer.
+fn inside(whole: &Value, at: &str) -> Vec<String> {
+    let keys: Vec<String> = match whole.pointer(at) {
+        Some(Value::Object(fields)) => fields.keys().map(|key| key.replace('~', "~0").replace('/', "~1")).collect(),
+        Some(Value::Array(items)) => (0..items.len()).map(|index| index.to_string()).collect(),
+        Some(Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) | None => Vec::new(),
+    };
+    keys.into_iter().map(|key| format!("{at}/{key}")).collect()
+}
+
+/// Finds the object that lacks a field: the one of which something else is said when it has it.
+fn incomplete<T: DeserializeOwned>(whole: &Value, field: &str, error: &str) -> String {
+    let mut places = vec![String::new()];
+    while let Some(at) = places.pop() {
+        let said = changed::<T>(whole, &at, |object| {
+            if let Some(fields) = object.as_object_mut() {
+                fields.entry(field).or_insert(Value::Null);
+            }
+        });
+        if said.is_some_and(|said| said != error) {
+            return at;
+        }
+        places.extend(inside(whole, &at));
+    }
+    String::new()
+}
+
+/// Finds the value that an error is about, going inwards: the field without which something else is said, the first item
+/// up to which the same is said. (A field that is missing is only noticed when all that are there were read.)
+fn culprit<T: DeserializeOwned>(whole: &Value, error: &str) -> String {
     let mut at = String::new();
     loop {
-        let without = |pointer: &str, key: &str| {
-            let mut less = whole.clone();
-            match less.pointer_mut(pointer)? {
-                Value::Object(fields) => drop(fields.remove(key)),
-                // Emptied rather than taken out, so that what follows keeps its place.
-                Value::Array(items) => items.truncate(key.parse().ok()?),
-                Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => return None,
-            }
-            Some(serde_json::from_value::<T>(less).err().map(|error| error.to_string()))
+        let is_list = whole.pointer(&at).is_some_and(Value::is_array);
+        let about = |(index, place): &(usize, String)| {
+            let key = place.rsplit('/').next().unwrap_or_default().replace("~1", "/").replace("~0", "~");
+            let said = changed::<T>(whole, &at, |value| match value {
+                Value::Object(fields) => drop(fields.remove(&key)),
+                Value::Array(items) => items.truncate(index.saturating_add(1)),
+                Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+            });
+            said.is_some_and(|said| (said == error) == is_list)
         };
-        let keys: Vec<String> = match whole.pointer(&at) {
-            Some(Value::Object(fields)) => fields.keys().cloned().collect(),
-            Some(Value::Array(items)) => (0..items.len()).map(|index| index.to_string()).collect(),
-            _ => return,
-        };
-        let array = matches!(whole.pointer(&at), Some(Value::Array(_)));
-        // Of a list the last of the first items without which it is read.
-        let about = |key: &&String| without(&at, key).is_some_and(|without| without.as_deref() != Some(error));
-        let found = if array { keys.iter().rev().find(about) } else { keys.iter().find(about) };
-        let Some(key) = found else { return };
-        path.push(if array { format!("[{key}]") } else { format!(".{key}") });
-        at.push('/');
-        at.push_str(&key.replace('~', "~0").replace('/', "~1"));
+        let Some((_, next)) = inside(whole, &at).into_iter().enumerate().find(about) else { return at };
+        at = next;
     }
 }

@@ -26,19 +26,21 @@ use crate::figures::{self, Figures, History, REWORK_WINDOW, Rework, Scope, Setti
 const LONGEST: u32 = 3650;
 
 const EXAMPLE: &str = "\
-Figures of a service are those of its Rollout; of a team, the sums over its services. A deployment belongs to the window
-if users first met it in it. A rate is given from 10 deployments on, with its 95 % interval (Wilson); below there are
-counts. What each figure counts is in docs/figures.md.
+Figures of a service are those of its Rollout; of a team, the sums over its services. A deployment
+belongs to the window in which users first met it. A rate is given from 10 deployments on, with its
+95 % interval (Wilson); below there are counts. docs/figures.md says what each figure counts.
 
 Examples
 
-  sluice report -n demo                              every service in a namespace, the last 28 days
-  sluice report -A --owner payments --since 90d      one team, everywhere
-  kubectl get releases.sluice.dev,reworkevents.sluice.dev,reclassifications.sluice.dev -A -o yaml \\
-    | sluice report --from - -o json                 without access to a cluster
+  sluice report -n demo                            every service in a namespace, the last 28 days
+  sluice report -A --owner payments --since 90d    one team, everywhere
+  sluice report --from records.yaml -o json        without access to a cluster
 
-Exits with 1 if the records cannot be had at all. A single one that cannot be read is named on standard error and
-counted in the answer; the others are reported.";
+  kubectl get releases.sluice.dev,reworkevents.sluice.dev,reclassifications.sluice.dev -A -o yaml \\
+    | sluice report --from -
+
+Exits with 1 if the records cannot be had at all. A single one that cannot be read is named on
+standard error and counted in the answer; the others are reported.";
 
 /// What `sluice report` takes.
 #[derive(Debug, clap::Args)]

@@ -35,7 +35,8 @@ fn block(figures: &Figures, rework180: &Rework, out: &mut impl Write) -> io::Res
     let mut line = |name: &str, text: String| writeln!(out, "  {name:<22}{text}");
     line("Deployments", frequency(&figures.frequency))?;
     let fail = &figures.change_fail;
-    let guessed = if fail.low_confidence > 0 { format!("; {} by a guess", fail.low_confidence) } else { String::new() };
+    let guessed =
+        if fail.low_confidence > 0 { format!("; {} of them by a guess", fail.low_confidence) } else { String::new() };
     line("Change fail rate", format!("{}{guessed}", rate(&fail.all)))?;
     line("  contained", rate(&fail.contained))?;
     line("  escaped", rate(&fail.escaped))?;
@@ -47,7 +48,7 @@ fn block(figures: &Figures, rework180: &Rework, out: &mut impl Write) -> io::Res
     }
     lead_lines(&figures.lead_time, &mut line)?;
     if figures.recurrence.n > 0 {
-        line("Seen before", format!("{} of what failed", rate(&figures.recurrence)))?;
+        line("Seen before", format!("{}, of what failed", rate(&figures.recurrence)))?;
     }
     if !figures.stages.is_empty() {
         let stages: Vec<String> = figures.stages.iter().map(stage).collect();
@@ -93,7 +94,7 @@ fn rate(rate: &Rate) -> String {
 }
 
 fn rework(rework: &Rework) -> String {
-    let inferred = if rework.inferred > 0 { format!("; {} inferred", rework.inferred) } else { String::new() };
+    let inferred = if rework.inferred > 0 { format!("; {} of them inferred", rework.inferred) } else { String::new() };
     format!("{}{inferred}", rate(&rework.rate))
 }
 
@@ -140,17 +141,22 @@ fn stage(one: &StageCount) -> String {
 }
 
 fn batches(batches: &Batches) -> String {
-    let median = batches.median.map_or_else(|| "not known".to_owned(), |median| format!("median {median} commits"));
+    let median = batches.median.map_or_else(|| "not known".to_owned(), |median| format!("median {median}"));
     let sizes: Vec<String> = batches
         .sizes
         .iter()
         .filter(|one| one.failed.n > 0)
         .map(|one| {
             let share = one.failed.rate.map_or_else(String::new, |rate| format!(" ({:.1} %)", rate * 100.0));
-            format!("{}: {} of {}{share}", one.size, one.failed.count, one.failed.n)
+            let size = match one.size {
+                "1" => "1 commit".to_owned(),
+                "unknown" => "unknown".to_owned(),
+                size => format!("{size} commits"),
+            };
+            format!("{size} {} of {}{share}", one.failed.count, one.failed.n)
         })
         .collect();
-    if sizes.is_empty() { median } else { format!("{median}; failed by size {}", sizes.join(", ")) }
+    if sizes.is_empty() { median } else { format!("{median}; failed, by size: {}", sizes.join(", ")) }
 }
 
 fn spread(spread: &Spread) -> String {

@@ -89,15 +89,13 @@ fn ask(world: &mut World, action: Action, expected: InterventionResult) -> Strin
 }
 
 /// What the annotations of the Deployment say.
-fn classify(world: &mut World, kind: &str, change: Value) {
-    let run = world.status.run.as_mut().unwrap();
-    let class = json!({"kind": kind, "confidence": "High", "by": "the annotation sluice.dev/kind"});
-    run.classification = Some(serde_json::from_value(class).unwrap());
-    run.change = Some(serde_json::from_value(change).unwrap());
+/// What the annotations of the Deployment say.
+fn says(world: &mut World, annotations: &[(&str, &str)]) {
+    world.said = annotations.iter().map(|(key, value)| (format!("sluice.dev/{key}"), (*value).to_owned())).collect();
 }
 
 fn repair(world: &mut World) {
-    classify(world, "Rework", json!({"reference": "INC-1", "requestedBy": "alice"}));
+    says(world, &[("kind", "rework"), ("reference", "INC-1"), ("requested-by", "alice")]);
 }
 
 #[test]
@@ -164,7 +162,7 @@ fn a_repair_passes_and_is_counted() {
     world.apply("v2");
     waits(&mut world, "BudgetExhausted");
     // The word alone is not enough.
-    classify(&mut world, "Rework", json!({"reference": "INC-1"}));
+    says(&mut world, &[("kind", "rework"), ("reference", "INC-1")]);
     world.settle(2);
     assert_eq!(reason(&world), "BudgetExhausted");
     let message = &world.status.message;

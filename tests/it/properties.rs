@@ -118,7 +118,7 @@ fn invariants(world: &World) -> Result<(), TestCaseError> {
                 | Outcome::SupersededUnderSuspicion
                 | Outcome::FailedBeforeExposure,
             ) => prop_assert!(!rework),
-            Some(Outcome::Aborted | Outcome::Escaped) | None => {}
+            Some(Outcome::Aborted) | None => {}
         }
     }
     Ok(())

@@ -1,4 +1,5 @@
 //! Order, bounds, pauses and restarts, with a clock that the test turns.
+#![allow(clippy::arithmetic_side_effects)] // small numbers
 
 use super::super::event::Subject;
 use super::*;

@@ -1,4 +1,5 @@
 //! The tasks, with real HTTP servers for sinks and an API server that writes down what it is sent.
+#![allow(clippy::arithmetic_side_effects)] // small numbers
 
 use std::sync::Mutex;
 

@@ -305,10 +305,11 @@ fn the_table_says_every_number_with_what_it_is_of() {
         "Delivery figures of the 28 days up to 2026-11-25T00:00:00Z",
         "Service demo/shop, team payments",
         "11, of which 8 promoted (2.0 a week, median gap 2d 1h)",
-        "45.5 % (5 of 11, 95 % interval 21.3 to 72.0 %); 1 by a guess",
+        "45.5 % (5 of 11, 95 % interval 21.3 to 72.0 %); 1 of them by a guess",
         "median 13h 45m, p90 2d 1h, n = 4; 5 failed, 1 open, 1 taken back, effect not seen",
-        "1 of 5 of what failed",
+        "1 of 5, of what failed",
         "preflight: 1, before exposure: 1, wave 1: 1, watch: 2, later: 2",
+        "median 1; failed, by size: 1 commit 4 of 8, 2-5 commits 1 of 2, unknown 0 of 1",
         "demo/shop-26 for 4d 14h (Escaped)",
     ] {
         assert!(table.contains(words), "{table}\ndoes not say {words:?}");
@@ -348,6 +349,10 @@ fn what_cannot_be_read_is_named_and_spoils_nothing_else() {
     let mut records = Records::default();
     records.add("list.json", &list.to_string());
     assert_eq!(records.releases.len(), 1);
+    let mut late = serde_json::to_value(&records.releases[0]).unwrap();
+    late["spec"]["change"]["commits"] = json!([{"sha": "a"}, {"sha": 1}, {"sha": 2}]);
+    records.add("late.json", &late.to_string());
+    assert!(records.unreadable[1].contains("cannot be read: spec.change.commits.1.sha: "), "{:?}", records.unreadable);
     let said = &records.unreadable[0];
     assert!(said.contains("items[1]: Reclassification demo/x cannot be read: spec: missing field `reason`"), "{said}");
 }

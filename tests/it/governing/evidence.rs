@@ -1,9 +1,9 @@
 //! What the records say of an attempt: what it carried, how far it came, what it cost, when users were well again.
 
 use sluice::api::InterventionResult::Honoured;
-use sluice::api::{Action, ChangeKind, Confidence, Outcome, ReworkKind, Stage};
+use sluice::api::{Action, Approval, ChangeKind, Confidence, Outcome, ReworkKind, Stage};
 
-use super::{adopted, ask, baking_at, done, until};
+use super::{adopted, ask, baking_at, done, reason, until};
 use crate::world::{Behaviour, World};
 
 /// A version is tried until its end.
@@ -123,4 +123,19 @@ fn without_metrics_the_record_waits_two_minutes_and_no_longer() {
     world.settle(180);
     let (_, status) = last(&world);
     assert_eq!((status.outcome, status.times.recovered_at), (Some(Outcome::Aborted), None));
+}
+
+#[test]
+fn annotations_that_are_added_while_the_template_waits_are_in_the_record() {
+    let mut world = adopted();
+    world.spec.waves[0].approval = Approval::Required;
+    world.apply("v2");
+    until(&mut world, "AwaitingApproval", |world| reason(world) == "AwaitingApproval");
+    let release = world.status.run.as_ref().unwrap().release.clone();
+    assert!(!world.recorded.contains_key(&release), "nothing was made, and nothing is recorded yet");
+    world.said = [("sluice.dev/kind".to_owned(), "security".to_owned())].into();
+    world.settle(3);
+    ask(&mut world, Action::Approve, Honoured);
+    done(&mut world, Outcome::Promoted);
+    assert_eq!(last(&world).0.classification.as_ref().unwrap().kind, ChangeKind::Security);
 }

@@ -82,12 +82,12 @@ fn values(of: &Value, names: &[&str], found: &mut Vec<String>) {
 
 /// Every query of every dashboard and rule, with something in place of its variables.
 fn queries() -> Vec<String> {
+    let label_values = regex::Regex::new(r"^label_values\((.*), \w+\)$").unwrap();
     let mut found = Vec::new();
     for (_, dashboard) in monitoring::dashboards() {
         values(&dashboard, &["expr"], &mut found);
         let mut definitions = Vec::new();
         values(&dashboard, &["definition"], &mut definitions);
-        let label_values = regex::Regex::new(r"^label_values\((.*), \w+\)$").unwrap();
         found.extend(definitions.iter().map(|text| label_values.captures(text).expect(text)[1].to_owned()));
     }
     assert!(found.len() > 60, "{}", found.len());

@@ -1,7 +1,7 @@
 //! A known set of objects, and what is told of it.
 
 use kube::core::DeserializeGuard;
-use kube::runtime::reflector::{self, Lookup, store::Writer};
+use kube::runtime::reflector::{Lookup, store::Writer};
 use kube::runtime::watcher::Event;
 use serde_json::{Value, json};
 use sluice::api::{MetricsProvider, Release, ReworkEvent, Rollout};
@@ -45,7 +45,7 @@ impl Told {
         let freshness = Freshness::default();
         freshness.ready("Rollout");
         let (registry, metrics) = metrics::registry(Sources {
-            rollouts: reflector::store::Writer::as_reader(&rollouts),
+            rollouts: rollouts.as_reader(),
             releases: releases.as_reader(),
             reworks: reworks.as_reader(),
             providers: providers.as_reader(),
