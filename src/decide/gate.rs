@@ -48,7 +48,8 @@ pub(super) fn prove(d: &mut Draft<'_>, workload: &Workload) -> bool {
 /// Where admission cannot pause, the workload is kept paused; says whether it is.
 fn rest(d: &mut Draft<'_>, workload: &Workload) -> bool {
     let stable = d.status.stable.as_ref().is_some_and(|stable| stable.digest == workload.digest);
-    if !workload.paused && stable {
+    // Paused beside pods of another version, it would never roll back to the stable one.
+    if !workload.paused && stable && alone(d, &workload.digest) {
         d.plan.push(Write::CloseGate {
             workload: workload.name.clone(),
             resource_version: workload.resource_version.clone(),
@@ -56,6 +57,11 @@ fn rest(d: &mut Draft<'_>, workload: &Workload) -> bool {
     }
     d.status.gate_proven_at = workload.paused.then(|| d.status.gate_proven_at.unwrap_or(d.s.now));
     workload.paused
+}
+
+/// Whether no other version has pods.
+pub(super) fn alone(d: &Draft<'_>, digest: &str) -> bool {
+    d.s.replica_sets.iter().all(|set| set.digest == digest || set.replicas == 0)
 }
 
 /// Opens the gate for a template that a person let through.

@@ -2,8 +2,8 @@
 
 use super::draft::{Draft, End, Standing};
 use super::plan::{Severity, Write};
-use super::run;
 use super::snapshot::Workload;
+use super::{leftovers, run};
 use crate::api::{Outcome, Phase, Step, names};
 
 /// Leaves the workload as it would be without Sluice, and never completes an unproven template.
@@ -81,6 +81,8 @@ pub(super) fn disable(d: &mut Draft<'_>) {
     if let Some(workload) = governed {
         return let_go(d, workload);
     }
+    // A canary that was created by a request that had been given up. Routes are others' again.
+    leftovers::take_away(d);
     // What serves when it is enabled again is looked at then.
     d.status.stable = None;
     d.status.gate_proven_at = None;

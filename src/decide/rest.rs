@@ -6,7 +6,7 @@ use super::plan::{Severity, Write};
 use super::snapshot::{ReplicaSetFacts, Sought, Workload};
 use super::{after, change, gate, leftovers, preflight};
 
-use crate::api::{Duration, GateMode, OnRollback, Outcome, Phase, Revision, Run, VerdictWord, names};
+use crate::api::{Duration, GateMode, OnRollback, Outcome, Phase, Revision, RolloutStatus, Run, VerdictWord, names};
 
 /// When the stable template is looked for that was not needed before this pass.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
@@ -107,6 +107,11 @@ pub(super) fn put_back(d: &mut Draft<'_>, workload: &Workload, stable: &Revision
 
 /// The proven version; found when it is not known yet.
 fn stable(d: &mut Draft<'_>, workload: &Workload) -> Option<Revision> {
+    let overtaken = |stable: &Revision| !adopted(&d.status) && workload.digest != stable.digest;
+    if workload.governed_by.is_none() && counted(d, workload) && d.status.stable.as_ref().is_some_and(overtaken) {
+        // It was only going to be adopted: until the label is on it, anybody may roll whatever they like.
+        d.status.stable = None;
+    }
     if let Some(stable) = d.status.stable.clone() {
         if !lost(d, workload, &stable) {
             return Some(stable);
@@ -122,9 +127,9 @@ fn stable(d: &mut Draft<'_>, workload: &Workload) -> Option<Revision> {
         // The template may be one that was held back: what serves is what is proven.
         match serving.as_slice() {
             [one] if one.available == one.replicas && one.replicas == workload.replicas => Some(*one),
-            _ => None,
+            _ => caught(d, workload),
         }
-    } else if workload.complete() {
+    } else if workload.complete() && counted(d, workload) {
         d.s.replica_sets.iter().find(|set| set.digest == workload.digest)
     } else {
         None
@@ -159,6 +164,13 @@ fn stable(d: &mut Draft<'_>, workload: &Workload) -> Option<Revision> {
                 workload.name
             ),
         );
+    } else if workload.paused && workload.governed_by.is_some() {
+        d.wake_in(LOOK_AGAIN);
+        d.progress(
+            Phase::Adopting,
+            "WaitingForStable",
+            format!("looking for what serves Deployment {} behind the closed gate: {ready}", workload.name),
+        );
     } else if workload.paused {
         d.stuck(
             "Paused",
@@ -172,6 +184,29 @@ fn stable(d: &mut Draft<'_>, workload: &Workload) -> Option<Revision> {
         );
     }
     None
+}
+
+/// Whether the gate was ever proven to hold for this workload, or something was tried behind it.
+fn adopted(status: &RolloutStatus) -> bool {
+    status.gate_proven_at.is_some() || !status.gate_proven_with.is_empty() || status.attempts > 0
+}
+
+/// What serves most where the gate closed in the middle of a roll, before any version was complete: nobody could resume
+/// it, for a template that is not proven does not pass. The older one if two serve alike, which was there first.
+fn caught<'a>(d: &Draft<'a>, workload: &Workload) -> Option<&'a ReplicaSetFacts> {
+    if workload.governed_by.is_none() || !counted(d, workload) {
+        return None;
+    }
+    let serving = d.s.replica_sets.iter().filter(|set| set.replicas > 0 && set.available > 0);
+    serving.max_by_key(|set| (set.available, std::cmp::Reverse(set.created_at)))
+}
+
+/// Whether the watches of ReplicaSets and of the Deployment, either of which may lag, show the same.
+fn counted(d: &Draft<'_>, workload: &Workload) -> bool {
+    let sets = &d.s.replica_sets;
+    let all = sets.iter().map(|set| set.present).fold(0, u32::saturating_add);
+    let newest = sets.iter().find(|set| set.digest == workload.digest).map_or(0, |set| set.present);
+    (all, newest) == (workload.status_replicas, workload.updated)
 }
 
 /// Whether nothing of the stable version is left: the Deployment was deleted and made anew, or its ReplicaSet was
@@ -188,14 +223,10 @@ fn nobody_serves(d: &Draft<'_>, workload: &Workload) -> bool {
 
 /// Takes what serves in the place of a stable version that is lost as the stable one.
 fn successor(d: &mut Draft<'_>, workload: &Workload, stable: &Revision) -> Option<Revision> {
-    let sets = &d.s.replica_sets;
-    // ReplicaSets are known from a watch that may lag: what it shows must be what the Deployment itself counts.
-    let all = sets.iter().map(|set| set.present).fold(0, u32::saturating_add);
-    let newest = sets.iter().find(|set| set.digest == workload.digest).map_or(0, |set| set.present);
-    let serving: Vec<_> = sets.iter().filter(|set| set.replicas > 0).collect();
+    let serving: Vec<_> = d.s.replica_sets.iter().filter(|set| set.replicas > 0).collect();
     let [one] = serving.as_slice() else { return None };
     let whole = one.available == one.replicas && one.replicas == workload.replicas;
-    if (all, newest) != (workload.status_replicas, workload.updated) || !whole {
+    if !whole || !counted(d, workload) {
         return None;
     }
     let found = revision(one);
@@ -231,8 +262,9 @@ pub(super) fn publish_images(d: &mut Draft<'_>) {
 
 /// The stable template is the wanted one.
 fn settle(d: &mut Draft<'_>, workload: &Workload, proven: bool) {
-    if workload.paused && d.s.rollout.spec.gate == GateMode::Admission {
-        // Nothing rolls: the template is the one that serves.
+    let alone = gate::alone(d, &workload.digest);
+    if workload.paused && (d.s.rollout.spec.gate == GateMode::Admission || !alone) {
+        // Nothing new rolls: the template is the one that is proven.
         d.plan.push(Write::OpenGate {
             workload: workload.name.clone(),
             resource_version: workload.resource_version.clone(),
@@ -251,7 +283,9 @@ fn settle(d: &mut Draft<'_>, workload: &Workload, proven: bool) {
     }
     if !proven {
         let tried = d.s.gate.as_ref().is_some_and(|proof| !proof.held);
-        let (reason, message) = if d.s.rollout.spec.gate == GateMode::Resting {
+        let (reason, message) = if !alone && d.s.rollout.spec.gate == GateMode::Resting {
+            ("Reverting", format!("Deployment {} rolls back to the stable version; then it is paused", workload.name))
+        } else if d.s.rollout.spec.gate == GateMode::Resting {
             ("ProvingGate", format!("pausing Deployment {}, which is kept paused at rest", workload.name))
         } else if let Some(problem) = d.s.policies.problems.first() {
             ("PolicyMissing", format!("{problem}; apply deploy/policies.yaml"))

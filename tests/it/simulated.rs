@@ -1,7 +1,7 @@
 //! What the simulator found, each as the smallest world in which it shows; and its list of faults, kept true.
 
 use serde_json::{Value, json};
-use sluice::api::{Outcome, Phase, Step, names};
+use sluice::api::{GateMode, Outcome, Phase, Step, names};
 use sluice::decide::snapshot::{CanaryFacts, ReplicaSetFacts, Snapshot};
 use sluice::decide::{self, Decision, Write};
 
@@ -81,6 +81,51 @@ fn what_serves_is_stable_when_nothing_of_the_stable_version_is_left() {
 }
 
 #[test]
+fn what_rolls_before_the_label_is_on_is_what_is_adopted() {
+    // v1 was complete when it was committed; the label came too late, and v2 rolled, as anybody may until then.
+    let mut snapshot = held(&[("v2", 4, 4)]);
+    let status = &mut snapshot.rollout.status;
+    (status.gate_proven_at, status.gate_proven_with) = (None, String::new());
+    let workload = snapshot.workload.as_mut().unwrap();
+    (workload.governed_by, workload.paused, workload.updated) = (None, false, 4);
+    workload.observed_generation = workload.generation;
+    let decision = decide::decide(&snapshot);
+    assert_eq!(decide::check(&snapshot, &decision), Ok(()));
+    assert_eq!(stable(&decision), Some(World::digest("v2")), "{}", decision.status.message);
+    assert!(decision.plan.iter().any(|write| matches!(write, Write::Label { .. })), "{:?}", decision.plan);
+}
+
+#[test]
+fn a_gate_that_closed_in_mid_roll_is_no_dead_end() {
+    // Made anew with the label on, so that nothing was complete when the next template came. Nobody could resume it.
+    for (sets, most) in [(&[("v1", 2, 0), ("v3", 3, 3)], "v3"), (&[("v1", 3, 3), ("v3", 2, 2)], "v1")] {
+        let mut snapshot = held(sets);
+        snapshot.rollout.status.stable = None;
+        let decision = decide::decide(&snapshot);
+        assert_eq!(decide::check(&snapshot, &decision), Ok(()));
+        assert_eq!(stable(&decision), Some(World::digest(most)), "{}", decision.status.message);
+        // What the Deployment counts and the watch does not show yet may be the one that serves.
+        snapshot.workload.as_mut().unwrap().status_replicas += 2;
+        let decision = decide::decide(&snapshot);
+        assert_eq!((stable(&decision), decision.status.phase), (None, Phase::Adopting), "{}", decision.status.message);
+    }
+}
+
+#[test]
+fn a_gate_that_rests_opens_for_the_way_back() {
+    let mut snapshot = held(&[("v1", 0, 0), ("v4", 4, 4)]);
+    snapshot.rollout.spec.gate = GateMode::Resting;
+    snapshot.workload.as_mut().unwrap().digest = World::digest("v1");
+    let decision = decide::decide(&snapshot);
+    assert_eq!(decide::check(&snapshot, &decision), Ok(()));
+    assert!(decision.plan.iter().any(|write| matches!(write, Write::OpenGate { .. })), "{}", decision.status.message);
+    snapshot.workload.as_mut().unwrap().paused = false;
+    let decision = decide::decide(&snapshot);
+    assert!(!decision.plan.iter().any(|write| matches!(write, Write::CloseGate { .. })), "{:?}", decision.plan);
+    assert!(decision.status.message.contains("rolls back to the stable version"), "{}", decision.status.message);
+}
+
+#[test]
 fn what_an_attempt_left_is_gone_before_the_same_template_is_tried_again() {
     let mut snapshot = left_behind();
     let decision = decide::decide(&snapshot);
@@ -92,6 +137,17 @@ fn what_an_attempt_left_is_gone_before_the_same_template_is_tried_again() {
     let decision = decide::decide(&snapshot);
     assert_eq!(decide::check(&snapshot, &decision), Ok(()));
     assert_eq!(decision.status.attempts, snapshot.rollout.status.attempts + 1, "{}", decision.status.message);
+}
+
+#[test]
+fn what_comes_late_is_taken_away_from_a_rollout_that_is_disabled() {
+    let mut snapshot = left_behind();
+    snapshot.rollout.spec.disabled = true;
+    snapshot.workload.as_mut().unwrap().governed_by = None;
+    let decision = decide::decide(&snapshot);
+    assert_eq!(decide::check(&snapshot, &decision), Ok(()));
+    assert_eq!(decision.status.phase, Phase::Disabled);
+    assert!(decision.plan.iter().any(|write| matches!(write, Write::DeleteCanary { .. })), "{:?}", decision.plan);
 }
 
 #[test]

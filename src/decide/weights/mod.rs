@@ -151,6 +151,11 @@ pub(super) fn towards(
             Some(_) => RouteState::Conflict(why),
         };
     }
+    if percent == Some(0) && ours.is_none() && !listed {
+        // It has nothing already: a late request of an attempt whose backend was taken out again must not leave the
+        // others with weights that nobody chose.
+        return settled_or(route, Vec::new());
+    }
     let (wanted, canary_weight) = match percent {
         Some(percent) => at_share(backup, stable, canary, percent),
         None => (backup.backends.iter().map(|backend| backend.weight).collect(), 0),
@@ -169,9 +174,9 @@ pub(super) fn towards(
                 ops.extend(weigh(&backends, position, canary, canary_weight));
             }
         }
-        // It was among the originals; and a backend that someone took out needs not be added to be given nothing.
+        // It was among the originals.
         (None, Some(_)) if listed => {}
-        (None, Some(0) | None) => {}
+        (None, None) => {}
         (None, Some(_)) => {
             let Some(like) = rule.backends.iter().find(|backend| backend.name == stable) else {
                 return RouteState::Conflict(format!("{} lost Service {stable}", title(route)));

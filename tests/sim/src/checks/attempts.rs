@@ -8,6 +8,8 @@ use super::Moment;
 use crate::api::{Look as _, text};
 use crate::world::{Written, digest};
 
+const LABEL: &str = "/metadata/labels/sluice.dev~1rollout";
+
 /// One attempt.
 #[derive(Debug, Clone, Default)]
 pub struct Attempt {
@@ -109,7 +111,12 @@ impl Attempts {
             // Where nothing is left of the one before, what serves is adopted anew.
             let adopted =
                 old_stable.is_empty() || !moment.store.list("ReplicaSet", "demo").any(|set| digest(set) == old_stable);
-            if !recorded && !adopted {
+            // Until the label is on it nothing is governed, and anybody may roll what they like. One of two who decide at
+            // once may not have seen the label yet.
+            let labelled = moment.workload().is_some_and(|one| !text(one, LABEL).is_empty());
+            let tried = rollout.pointer("/status/attempts").and_then(Value::as_u64) != Some(0);
+            let begun = tried || labelled && !moment.crowded();
+            if !recorded && !adopted && begun {
                 found.push(format!("I9: {} becomes stable and no record says why", short(stable)));
             }
             self.stable.insert(stable.to_owned());
