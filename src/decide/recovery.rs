@@ -4,7 +4,7 @@
 //! when somebody wants something new.
 
 use super::draft::Draft;
-use super::time::elapsed;
+use super::time::times;
 use super::verdict::{self, ERROR_FLOOR};
 use super::words::as_f64;
 use crate::api::{Duration, ErrorRatio, Outcome, Recovery, Run, Tally};
@@ -13,6 +13,8 @@ use crate::api::{Duration, ErrorRatio, Outcome, Recovery, Run, Tally};
 const POLLS: u8 = 3;
 /// How long it is waited for, after the weight was seen to be 0.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// How long a sample may be late: then nothing is to be seen, and nothing waits for it.
+const LATE: Duration = Duration::from_secs(10);
 /// How much worse than during the attempt the rest may fare.
 const TOLERANCE: f64 = 1.25;
 
@@ -77,6 +79,9 @@ pub(super) fn known(d: &mut Draft<'_>) -> bool {
     let waits = |digest: &str| digest != run.revision && Some(digest) != stable;
     let wanted = d.s.workload.as_ref().is_some_and(|workload| waits(&workload.digest));
     let leaving = d.s.rollout.deleting || d.s.rollout.spec.disabled;
-    let idle = d.s.provider.is_none() || elapsed(d.s.now, zero_at) >= PATIENCE;
-    run.times.recovered_at.is_some() || wanted || leaving || idle || d.passed(zero_at, PATIENCE)
+    let Some(provider) = &d.s.provider else { return true };
+    // Where nothing can be read, or there are no requests, there is nothing to see.
+    let last = run.traffic.until.map_or(zero_at, |until| until.max(zero_at));
+    let blind = d.passed(last, times(provider.scrape_interval, 3).max(LATE));
+    run.times.recovered_at.is_some() || wanted || leaving || blind || d.passed(zero_at, PATIENCE)
 }

@@ -37,4 +37,5 @@ mod provider;
 mod quiet;
 mod refused;
 mod rollback;
+mod told;
 mod unreadable;

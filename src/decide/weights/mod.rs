@@ -151,11 +151,6 @@ pub(super) fn towards(
             Some(_) => RouteState::Conflict(why),
         };
     }
-    if percent == Some(0) && ours.is_none() && !listed {
-        // It has nothing already: a late request of an attempt whose backend was taken out again must not leave the
-        // others with weights that nobody chose.
-        return settled_or(route, Vec::new());
-    }
     let (wanted, canary_weight) = match percent {
         Some(percent) => at_share(backup, stable, canary, percent),
         None => (backup.backends.iter().map(|backend| backend.weight).collect(), 0),
@@ -174,9 +169,10 @@ pub(super) fn towards(
                 ops.extend(weigh(&backends, position, canary, canary_weight));
             }
         }
-        // It was among the originals.
+        // It was among the originals; and a backend that someone took out needs not be added to be given nothing. The
+        // weights of the others are written all the same: what a leader that was cut off has sent is then out of date.
         (None, Some(_)) if listed => {}
-        (None, None) => {}
+        (None, Some(0) | None) => {}
         (None, Some(_)) => {
             let Some(like) = rule.backends.iter().find(|backend| backend.name == stable) else {
                 return RouteState::Conflict(format!("{} lost Service {stable}", title(route)));

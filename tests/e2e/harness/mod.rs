@@ -17,6 +17,7 @@ pub mod operator;
 pub mod person;
 pub mod prometheus;
 pub mod proxy;
+pub mod receiver;
 pub mod record;
 pub mod second;
 pub mod world;

@@ -66,6 +66,7 @@ pub fn resource(kind: &str) -> ApiResource {
         "GRPCRoute" => ("gateway.networking.k8s.io", "v1", "grpcroutes"),
         "Rollout" => ("sluice.dev", "v1alpha1", "rollouts"),
         "Intervention" => ("sluice.dev", "v1alpha1", "interventions"),
+        "Reclassification" => ("sluice.dev", "v1alpha1", "reclassifications"),
         other => panic!("{other} is not a kind of these scenarios"),
     };
     ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural)
