@@ -19,6 +19,7 @@ mod blind;
 mod budget;
 mod chaos;
 mod comparing;
+mod dashboards;
 mod failing;
 mod fights;
 mod gate;

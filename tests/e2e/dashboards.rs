@@ -1,0 +1,80 @@
+//! Every query of every dashboard, asked of the testbed's Prometheus while there is something to show.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::harness::app::{Plan, errors};
+use crate::harness::gateway::Client;
+use crate::harness::look::text;
+use crate::harness::shared;
+use crate::harness::world::World;
+
+/// What is not there in a scenario in which nothing is held, bypassed or refused, and nobody approves, annotates commits
+/// or tells sinks: words that a query of such a panel holds.
+const NOTHING_TO_SHOW: [&str; 0] = [];
+
+/// A panel's title and one of its queries, for this Rollout.
+fn queries(world: &World) -> Vec<(String, String)> {
+    let mut queries = Vec::new();
+    for (file, dashboard) in monitoring::dashboards() {
+        for panel in dashboard["panels"].as_array().unwrap() {
+            for target in panel["targets"].as_array().into_iter().flatten() {
+                let mut query = text(target, "/expr").to_owned();
+                let variables = [
+                    ("$__rate_interval", "1m"),
+                    ("$namespace", world.namespace.as_str()),
+                    ("$name", "shop"),
+                    ("$window", "28d"),
+                    ("$signal", "errors"),
+                ];
+                for (variable, value) in variables {
+                    query = query.replace(variable, value);
+                }
+                queries.push((format!("{file}: {}", text(panel, "/title")), query));
+            }
+        }
+    }
+    queries
+}
+
+/// How many series a query had in the last minutes.
+async fn series(client: &reqwest::Client, query: &str) -> usize {
+    let now = jiff::Timestamp::now().as_second();
+    let base = format!("{}/api/v1/query_range", std::env::var("SLUICE_PROMETHEUS_URL").unwrap());
+    let range = [("query", query), ("start", &(now - 180).to_string()), ("end", &now.to_string()), ("step", "1")];
+    let url = reqwest::Url::parse_with_params(&base, range).unwrap();
+    let answer: Value = client.get(url).send().await.unwrap().json().await.unwrap();
+    let result = answer.pointer("/data/result").and_then(Value::as_array);
+    result.unwrap_or_else(|| panic!("{query}: {answer}")).len()
+}
+
+#[test]
+fn every_panel_has_something_to_show() {
+    shared("dashboards", |world| {
+        Box::pin(async move {
+            let app = world.app("shop");
+            world.deploy(&app).await;
+            let plan = Plan { waves: vec![(20, "3s"), (50, "3s")], signals: errors("2%", 30, 1), ..Plan::default() };
+            world.adopt(&app, &plan).await;
+            let client = Client::start(&app, 100).await;
+            world.apply(&[app.version("bad").env("ERROR_RATE", "10%").deployment()]).await;
+            world.complete("shop", "RolledBack", 90).await;
+            world.apply(&[app.version("v2").deployment()]).await;
+            world.complete("shop", "Promoted", 120).await;
+            client.stop().await;
+
+            let _ = rustls::crypto::ring::default_provider().install_default();
+            let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5)).build().unwrap();
+            let asked = queries(world);
+            let mut empty: Vec<&(String, String)> = Vec::new();
+            for query in &asked {
+                let excused = NOTHING_TO_SHOW.iter().any(|word| query.1.contains(word));
+                if !excused && series(&http, &query.1).await == 0 {
+                    empty.push(query);
+                }
+            }
+            assert!(empty.is_empty(), "{} of {} queries show nothing: {empty:#?}", empty.len(), asked.len());
+        })
+    });
+}
