@@ -13,7 +13,7 @@ use crate::api::{Duration, ErrorRatio, Outcome, Recovery, Run, Tally};
 const POLLS: u8 = 3;
 /// How long it is waited for, after the weight was seen to be 0.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// How long a sample may be late: then nothing is to be seen, and nothing waits for it.
+/// How long requests may be away: then nothing is to be seen, and nothing waits for it.
 const LATE: Duration = Duration::from_secs(10);
 /// How much worse than during the attempt the rest may fare.
 const TOLERANCE: f64 = 1.25;
@@ -43,11 +43,11 @@ pub(super) fn follow(d: &mut Draft<'_>) {
     }
     let requests = now.stable_requests.saturating_sub(recovery.seen.stable_requests);
     let errors = now.stable_errors.saturating_sub(recovery.seen.stable_errors);
+    if requests == 0 {
+        return; // it says nothing
+    }
     let seen = std::mem::replace(&mut recovery.seen, now);
     recovery.until = until;
-    if requests == 0 {
-        return;
-    }
     let fine = errors <= allowed(requests, &seen, floor);
     recovery.good = if fine { recovery.good.saturating_add(1) } else { 0 };
     if recovery.good >= POLLS {
@@ -81,7 +81,7 @@ pub(super) fn known(d: &mut Draft<'_>) -> bool {
     let leaving = d.s.rollout.deleting || d.s.rollout.spec.disabled;
     let Some(provider) = &d.s.provider else { return true };
     // Where nothing can be read, or there are no requests, there is nothing to see.
-    let last = run.traffic.until.map_or(zero_at, |until| until.max(zero_at));
+    let last = run.recovery.as_ref().map_or(zero_at, |recovery| recovery.until);
     let blind = d.passed(last, times(provider.scrape_interval, 3).max(LATE));
     run.times.recovered_at.is_some() || wanted || leaving || blind || d.passed(zero_at, PATIENCE)
 }
