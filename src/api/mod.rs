@@ -8,6 +8,7 @@
 mod budget;
 mod change;
 mod conditions;
+mod defect;
 mod evidence;
 mod governance;
 mod intervention;
@@ -27,6 +28,7 @@ mod units;
 pub use budget::{BudgetQuery, BudgetState, BudgetWord, BurnQueries, ErrorBudget, OnMissing, PyrraSlo, SlothSlo};
 pub use change::{Change, ChangeKind, Classification, Commit, Confidence};
 pub use conditions::{Condition, ConditionStatus, ConditionType, merge_conditions};
+pub use defect::{CLASSES, Defect, REMEMBERED_DAYS, Symptom};
 pub use evidence::{Cursors, KeptEvidence, KeptSignal, OpenPoll, SignalState, Tally, TrafficState, WaveForecast};
 pub use governance::{Answered, Conflicts, Escaped, Hold, Intervened, LetThrough, ScalerBackup, Watching};
 pub use intervention::{Action, Intervention, InterventionResult, InterventionSpec, InterventionStatus};

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::change::{Change, Classification};
+use super::defect::Symptom;
 use super::governance::{Escaped, Intervened};
 use super::rollout::Owner;
 use super::status::TimelineEntry;
@@ -200,6 +201,13 @@ pub struct ReleaseStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub signature: Option<String>,
+    /// The signal that breached, if one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<String>,
+    /// What most of the excess had in common; empty if nothing stood out, absent if nobody could say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 8))]
+    pub symptoms: Option<Vec<Symptom>>,
     /// How much of the month's error budget its excess errors took, in percent; absent without a budget.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget_percent: Option<f64>,

@@ -5,6 +5,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::defect::Symptom;
 use super::release::Trigger;
 use super::rollout::Owner;
 
@@ -84,7 +85,11 @@ pub struct ReworkEventSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub signature: Option<String>,
-    /// How often this signature was seen in the 90 days before, this one included.
+    /// What most of the excess had in common; empty if nothing stood out, absent if nobody could say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 8))]
+    pub symptoms: Option<Vec<Symptom>>,
+    /// How often this defect was seen in the 90 days before, this time included: the same signature, or one much like it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recurrence: Option<u32>,
     /// The Release that remedies it, of a hotfix.

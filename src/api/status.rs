@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::budget::BudgetState;
 use super::change::{Change, Classification};
 use super::conditions::Condition;
+use super::defect::Symptom;
 use super::evidence::{KeptEvidence, SignalState, Tally, TrafficState, WaveForecast};
 use super::governance::{Answered, Conflicts, Hold, Intervened, LetThrough, ScalerBackup, Watching};
 use super::release::{Outcome, Stage, Times, Trigger};
@@ -254,6 +255,10 @@ pub struct Run {
     /// The signal that breached, if one did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signal: Option<String>,
+    /// What most of the excess of that signal had in common, once it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 8))]
+    pub symptoms: Option<Vec<Symptom>>,
     /// One sentence that says how it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub summary: Option<String>,

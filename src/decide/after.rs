@@ -5,8 +5,10 @@ use super::draft::Draft;
 use super::plan::{Record, Severity};
 use super::time::elapsed;
 use super::words::grouped;
-use super::{evidence, verdict};
-use crate::api::{Duration, Escaped, Outcome, ReworkEventSpec, ReworkKind, Run, Signal, Trigger, Watching, names};
+use super::{recurrence, verdict};
+use crate::api::{
+    Defect, Duration, Escaped, Outcome, ReworkEventSpec, ReworkKind, Run, Signal, Trigger, Watching, names,
+};
 
 /// Whether a signal says something of a version without another one beside it.
 pub(super) fn absolute(signal: &Signal) -> bool {
@@ -59,12 +61,12 @@ pub(super) fn watch(d: &mut Draft<'_>) {
             let escaped = escaped.clone();
             d.records.push(Record::Escaped {
                 name: run.release.clone(),
-                signature: evidence::signed(d, "Escaped", Some(&escaped.signal)),
+                signature: recurrence::sign(d, &defect(&escaped)),
                 escaped: Escaped { recorded: true, ..escaped.clone() },
             });
             let rework = rework(d, &run, &escaped);
             if let Record::Rework { spec, .. } = &rework {
-                evidence::tell_of_recurrence(d, spec);
+                recurrence::tell(d, &names::escaped(&run.release), spec);
             }
             d.records.push(rework);
         }
@@ -72,9 +74,14 @@ pub(super) fn watch(d: &mut Draft<'_>) {
     d.status.watching = Some(watching.clone());
 }
 
+/// What escaped has no canary beside stable any more, and so no excess that could be looked at by its labels.
+fn defect(escaped: &Escaped) -> Defect<'_> {
+    Defect { signature: None, reason: "Escaped", signal: Some(&escaped.signal), symptoms: None }
+}
+
 fn rework(d: &Draft<'_>, run: &Run, escaped: &Escaped) -> Record {
     let exposed_at = run.times.exposed_at.unwrap_or(escaped.at);
-    let (name, signature) = (names::escaped(&run.release), evidence::signed(d, "Escaped", Some(&escaped.signal)));
+    let name = names::escaped(&run.release);
     let spec = ReworkEventSpec {
         kind: ReworkKind::Escaped,
         rollout: d.s.rollout.name.clone(),
@@ -95,8 +102,9 @@ fn rework(d: &Draft<'_>, run: &Run, escaped: &Escaped) -> Record {
         detect_seconds: elapsed(escaped.at, exposed_at).as_secs_f64(),
         act_seconds: None,
         verify_seconds: None,
-        recurrence: Some(evidence::recurrence(d, &signature, &name)),
-        signature: Some(signature),
+        recurrence: Some(recurrence::times(d, &defect(escaped), &name)),
+        signature: Some(recurrence::sign(d, &defect(escaped))),
+        symptoms: None,
         remedied_by: None,
     };
     Record::Rework { name, spec: Box::new(spec) }

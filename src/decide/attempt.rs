@@ -48,6 +48,7 @@ pub(super) fn begin(
         trigger: None,
         reason: None,
         signal: None,
+        symptoms: None,
         summary: None,
         stage: None,
         digests: Vec::new(),

@@ -8,7 +8,7 @@ use super::plan::{Record, Severity, Write};
 use super::time::{elapsed, human, later, times};
 use super::verdict;
 use super::weights::{self, RouteState};
-use super::{evidence, leftovers, recovery, rest, scaler};
+use super::{evidence, leftovers, recovery, recurrence, rest, scaler, symptoms};
 use crate::api::{Duration, Outcome, Phase, Run, Step};
 
 /// When to look again at something whose change wakes nobody, because it is read from the API server.
@@ -72,6 +72,7 @@ pub(super) fn close(d: &mut Draft<'_>) {
         return say(d, "weight 0, reading the last counts".to_owned());
     }
     recovery::follow(d);
+    symptoms::note(d);
     let Some(restored_at) = restore(d) else {
         return say(d, "taking the canary out of the route".to_owned());
     };
@@ -227,6 +228,11 @@ fn finish(d: &mut Draft<'_>) {
         let message = format!("{summary}; the canary is gone, looking whether what remains is well");
         return d.progress(Phase::RollingBack, "Recovering", message);
     }
+    if !symptoms::known(d) {
+        let summary = d.active().and_then(|run| run.summary.clone()).unwrap_or_default();
+        let message = format!("{summary}; the canary is gone, asking which of its requests failed");
+        return d.progress(Phase::RollingBack, "Recovering", message);
+    }
     let Some(run) = d.active().cloned() else { return };
     let rework = evidence::rework(d, &run);
     let recorded =
@@ -237,7 +243,7 @@ fn finish(d: &mut Draft<'_>) {
         return d.go(Step::Done);
     }
     if let Some(Record::Rework { spec, .. }) = &rework {
-        evidence::tell_of_recurrence(d, spec);
+        recurrence::tell(d, &run.release, spec);
     }
     d.records.extend(rework);
     evidence::record(d, &run);

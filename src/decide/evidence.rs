@@ -3,18 +3,14 @@
 //! Owns what the records say; that they are written exactly once is the work of `closing` and `crate::record`. Pure facts:
 //! what is computed from them (change fail rate and the like) is in `crate::figures`.
 
-use super::budget;
 use super::draft::Draft;
-use super::plan::{Record, Severity};
+use super::plan::Record;
 use super::time::elapsed;
 use super::words::{as_f64, grouped, share_text};
+use super::{budget, recurrence};
 use crate::api::{
-    ChangeKind, Duration, Exposure, Outcome, ReleaseSpec, ReleaseStatus, ReworkEventSpec, ReworkKind, Run, Tally,
-    Trigger, names,
+    ChangeKind, Defect, Exposure, Outcome, ReleaseSpec, ReleaseStatus, ReworkEventSpec, ReworkKind, Run, Tally, Trigger,
 };
-
-/// How long the same failure counts as coming back.
-const RECURRENCE: Duration = Duration::from_secs(90 * 24 * 3600);
 
 /// Plans the Release as far as it is known.
 pub(super) fn record(d: &mut Draft<'_>, run: &Run) {
@@ -40,6 +36,8 @@ pub(super) fn record(d: &mut Draft<'_>, run: &Run) {
         wave: run.wave.as_ref().map(|wave| wave.index.saturating_add(1)),
         digests: run.digests.clone(),
         signature: signature(d, run),
+        signal: run.signal.clone(),
+        symptoms: run.symptoms.clone(),
         budget_percent: budget::cost(run, excess(&run.traffic.run)),
         exposure: Exposure {
             max_weight: run.max_weight,
@@ -63,40 +61,20 @@ fn excess(tally: &Tally) -> u64 {
     tally.canary_errors.saturating_sub(usual)
 }
 
-/// What failures of the same kind have in common: the Rollout, why it was taken back, and by which signal.
-fn signature(d: &Draft<'_>, run: &Run) -> Option<String> {
+/// What the run was like as a failure, if it was one.
+fn defect(run: &Run) -> Option<Defect<'_>> {
     run.stage?;
-    Some(signed(d, run.reason.as_deref().unwrap_or_default(), run.signal.as_deref()))
+    Some(Defect {
+        signature: None,
+        reason: run.reason.as_deref().unwrap_or_default(),
+        signal: run.signal.as_deref(),
+        symptoms: run.symptoms.as_deref(),
+    })
 }
 
-/// The signature of a failure of this Rollout.
-pub(super) fn signed(d: &Draft<'_>, reason: &str, signal: Option<&str>) -> String {
-    let rollout = &d.s.rollout;
-    names::digest(&[&rollout.namespace, &rollout.name, reason, signal.unwrap_or_default()])
-}
-
-/// How often a signature was seen lately, this time included.
-pub(super) fn recurrence(d: &Draft<'_>, signature: &str, this: &str) -> u32 {
-    let now = d.s.now;
-    let same = d.s.reworks.iter().filter(|one| one.signature == signature && one.name != this);
-    let lately = same.filter(|one| elapsed(now, one.at) < RECURRENCE).count();
-    u32::try_from(lately).unwrap_or(u32::MAX).saturating_add(1)
-}
-
-/// Says once of a failure that it came back.
-pub(super) fn tell_of_recurrence(d: &mut Draft<'_>, spec: &ReworkEventSpec) {
-    let Some(times) = spec.recurrence.filter(|times| *times > 1) else { return };
-    let note = format!(
-        "Release {} failed as {} before it within 90 days: {} (signature {})",
-        spec.failed_release,
-        match times {
-            2 => "one".to_owned(),
-            more => format!("{} others", more.saturating_sub(1)),
-        },
-        spec.reason,
-        spec.signature.as_deref().unwrap_or_default()
-    );
-    d.notify(Severity::Warning, format!("{}.recurrence", spec.failed_release), "RecurringDefect", "End", note);
+/// What failures of the same kind have in common.
+fn signature(d: &Draft<'_>, run: &Run) -> Option<String> {
+    defect(run).map(|defect| recurrence::sign(d, &defect))
 }
 
 /// A change that was made in a hurry.
@@ -151,8 +129,9 @@ pub(super) fn rework(d: &Draft<'_>, run: &Run) -> Option<Record> {
         verify_seconds: weight_zero_at
             .zip(run.times.recovered_at)
             .map(|(zero, well)| elapsed(well, zero).as_secs_f64()),
-        recurrence: signature.as_ref().map(|signature| recurrence(d, signature, &run.release)),
+        recurrence: defect(run).map(|defect| recurrence::times(d, &defect, &run.release)),
         signature,
+        symptoms: run.symptoms.clone(),
         remedied_by: (!taken_back).then(|| run.release.clone()),
     };
     Some(Record::Rework { name: run.release.clone(), spec: Box::new(spec) })

@@ -5,6 +5,7 @@
 //!
 //! The way through: [`decide`] hears what `people` ask, then looks whether the Rollout is leaving (`leave`), at rest
 //! (`rest`, with `gate` and `after`) or has an attempt in progress (`run`: `waves`, `promotion`, then `closing`).
+//! `symptoms` and `recurrence` say what a failure was like and whether it came back;
 //! `preflight`, `neighbours`, `permission`, `budget`, `pods` and `verdict` judge; `routing`, `weights`, `canary`, `scaler`,
 //! `leftovers` and `queries` know how things are written; `steps` and `reasons` are the closed lists of moves and words;
 //! `report` says it to people; `check` looks the result over.
@@ -36,6 +37,7 @@ mod proof;
 mod queries;
 pub mod reasons;
 mod recovery;
+mod recurrence;
 mod report;
 mod rest;
 mod routing;
@@ -46,6 +48,7 @@ pub mod snapshot;
 mod sound;
 mod sources;
 pub mod steps;
+mod symptoms;
 mod tally;
 mod template;
 mod time;

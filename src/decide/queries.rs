@@ -95,6 +95,9 @@ pub(super) fn due(snapshot: &Snapshot, provider: &Provider, run: &Run) -> Vec<Me
             if let Ok(counts) = traffic(snapshot) {
                 due.counter(&counts, since(&run.traffic, run));
             }
+            for (ask, since) in super::symptoms::due(snapshot, run) {
+                due.add(ask, since);
+            }
         }
         Step::Done => {}
     }

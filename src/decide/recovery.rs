@@ -75,13 +75,17 @@ fn floor(d: &Draft<'_>) -> f64 {
 pub(super) fn known(d: &mut Draft<'_>) -> bool {
     let Some(run) = d.active().cloned() else { return true };
     let Some(zero_at) = run.times.weight_zero_at.filter(|_| concerns(&run)) else { return true };
-    let stable = d.status.stable.as_ref().map(|stable| stable.digest.as_str());
-    let waits = |digest: &str| digest != run.revision && Some(digest) != stable;
-    let wanted = d.s.workload.as_ref().is_some_and(|workload| waits(&workload.digest));
-    let leaving = d.s.rollout.deleting || d.s.rollout.spec.disabled;
     let Some(provider) = &d.s.provider else { return true };
     // Where nothing can be read, or there are no requests, there is nothing to see.
     let last = run.recovery.as_ref().map_or(zero_at, |recovery| recovery.until);
     let blind = d.passed(last, times(provider.scrape_interval, 3).max(LATE));
-    run.times.recovered_at.is_some() || wanted || leaving || blind || d.passed(zero_at, PATIENCE)
+    run.times.recovered_at.is_some() || hurried(d, &run) || blind || d.passed(zero_at, PATIENCE)
+}
+
+/// Another template waits, or the Rollout leaves.
+pub(super) fn hurried(d: &Draft<'_>, run: &Run) -> bool {
+    let stable = d.status.stable.as_ref().map(|stable| stable.digest.as_str());
+    let waits = |digest: &str| digest != run.revision && Some(digest) != stable;
+    let wanted = d.s.workload.as_ref().is_some_and(|workload| waits(&workload.digest));
+    wanted || d.s.rollout.deleting || d.s.rollout.spec.disabled
 }

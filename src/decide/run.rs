@@ -8,7 +8,7 @@ use super::draft::{Draft, End};
 use super::neighbours::clones;
 use super::plan::Severity;
 use super::verdict::{self, Assessment};
-use super::{attempt, permission, pods, preflight, promotion, proof, warnings, waves};
+use super::{attempt, permission, pods, preflight, promotion, proof, symptoms, warnings, waves};
 use crate::api::{Duration, Outcome, Phase, SignalState, Step, names};
 use crate::judge::Stakes;
 
@@ -97,6 +97,7 @@ fn interrupt(d: &mut Draft<'_>) {
         end.signal = Some(harm.signal);
         end.sample_at = Some(harm.sample_at);
         d.end(end);
+        symptoms::direction(d);
     }
 }
 

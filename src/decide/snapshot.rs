@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::measure::{Provider, Reading};
 use super::neighbours::Neighbours;
-use crate::api::{Action, RolloutSpec, RolloutStatus, RouteKind};
+use crate::api::{Action, RolloutSpec, RolloutStatus, RouteKind, Symptom};
 
 /// The world of one Rollout at one moment.
 #[derive(Debug, Clone, Serialize)]
@@ -62,7 +62,7 @@ pub struct Snapshot {
     pub gate: Option<GateProof>,
     /// The admission policies of the gate, as they are in the cluster.
     pub policies: GatePolicies,
-    /// Failures of this Rollout that are on record with a signature.
+    /// Failures of the last 90 days that are on record with a signature: those of this Rollout, and of its owner's others.
     pub reworks: Vec<ReworkFacts>,
     /// What people ask of this Rollout and has no answer yet, oldest first.
     pub interventions: Vec<InterventionFacts>,
@@ -300,6 +300,18 @@ pub struct ReleaseFacts {
 pub struct ReworkFacts {
     /// Its name.
     pub name: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// The Rollout that failed.
+    pub rollout: String,
+    /// The Release that failed.
+    pub release: String,
+    /// Why.
+    pub reason: String,
+    /// By which signal.
+    pub signal: Option<String>,
+    /// How its bad requests stood out.
+    pub symptoms: Option<Vec<Symptom>>,
     /// What failures of the same kind have in common.
     pub signature: String,
     /// When the verdict fell.

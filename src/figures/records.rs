@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::api::{ChangeKind, Commit, Confidence, Outcome, Reclassification, Release, ReworkEvent, ReworkKind, Stage};
+use crate::api::{
+    ChangeKind, Commit, Confidence, Defect, Outcome, Reclassification, Release, ReworkEvent, ReworkKind, Stage, Symptom,
+};
 
 /// The namespace and the name of an object.
 pub type Key = (String, String);
@@ -59,6 +61,12 @@ pub struct Attempt {
     pub wave: Option<u8>,
     /// What failures of the same kind have in common.
     pub signature: Option<String>,
+    /// Why it was taken back; empty where nobody said.
+    pub reason: String,
+    /// By which signal.
+    pub signal: Option<String>,
+    /// How its bad requests stood out; absent where nobody could say.
+    pub symptoms: Option<Vec<Symptom>>,
     /// Its ReworkEvent says that the signature was seen before.
     pub seen_before: bool,
     /// Harm was found after it served everybody.
@@ -75,6 +83,13 @@ impl Attempt {
     /// A person said, or it follows, what kind of change it is: nothing is inferred over that.
     pub fn settled(&self) -> bool {
         self.confidence == Confidence::High
+    }
+
+    /// It as a failure, if it has a signature.
+    pub fn defect(&self) -> Option<Defect<'_>> {
+        let signature = Some(self.signature.as_deref()?);
+        let (signal, symptoms) = (self.signal.as_deref(), self.symptoms.as_deref());
+        Some(Defect { signature, reason: &self.reason, signal, symptoms })
     }
 
     /// It was taken back before users met it.
@@ -229,6 +244,13 @@ fn attempt(key: &Key, release: &Release) -> Option<Attempt> {
         stage: status.stage,
         wave: status.wave,
         signature: status.signature.clone().filter(|signature| !signature.is_empty()),
+        // What is found later has a signature of its own.
+        reason: match &status.escaped {
+            Some(_) => "Escaped".to_owned(),
+            None => status.reason.clone().unwrap_or_default(),
+        },
+        signal: status.escaped.as_ref().map(|escaped| escaped.signal.clone()).or(status.signal),
+        symptoms: status.symptoms.filter(|_| status.escaped.is_none()),
         seen_before: false,
         escaped,
         max_weight: status.exposure.max_weight,
@@ -276,7 +298,14 @@ fn learn(attempts: &mut BTreeMap<Key, Attempt>, notes: &mut Vec<String>, key: &K
             return;
         }
     }
-    attempt.signature = attempt.signature.take().or(spec.signature.clone()).filter(|signature| !signature.is_empty());
+    // What belongs to a signature is taken from the same record.
+    if attempt.signature.is_none() {
+        attempt.signature = spec.signature.clone().filter(|signature| !signature.is_empty());
+        attempt.reason = spec.reason.clone();
+        attempt.signal = spec.signal.clone();
+        attempt.symptoms = spec.symptoms.clone();
+    }
+    attempt.signal = attempt.signal.take().or(spec.signal.clone());
     attempt.seen_before |= spec.recurrence.is_some_and(|times| times > 1);
 }
 

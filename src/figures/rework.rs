@@ -12,10 +12,7 @@ use super::deployments::Deployment;
 use super::failures::{LinkedBy, cleared, failing};
 use super::numbers::{between, days};
 use super::records::Attempt;
-use crate::api::ChangeKind;
-
-/// How many days back a signature is remembered.
-const REMEMBERED: u32 = 90;
+use crate::api::{ChangeKind, Defect, REMEMBERED_DAYS};
 
 /// How a failure ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -181,35 +178,37 @@ fn was_open(failed: &Deployment, at: Timestamp) -> bool {
     known && failed.recovered.is_none_or(|recovered| at < recovered.at)
 }
 
-/// Marks failures whose signature was seen in the same service in the 90 days before, whether users met it or not.
+/// Marks failures of which the same defect was seen in the same service in the 90 days before, whether users met it or
+/// not.
 fn recurring(deployments: &mut [Deployment], before_exposure: &[Attempt]) {
-    let mut sightings: BTreeMap<(String, String), Vec<Timestamp>> = BTreeMap::new();
-    let mut see = |member: &Attempt, at: Timestamp| {
-        if let Some(signature) = &member.signature {
-            sightings.entry((member.service.clone(), signature.clone())).or_default().push(at);
-        }
-    };
-    for attempt in before_exposure {
-        see(attempt, attempt.verdict_at.unwrap_or(attempt.started_at));
-    }
-    for one in deployments.iter() {
-        if let Some(failure) = one.failure {
-            one.members.iter().for_each(|member| see(member, failure.known_at));
+    // By service, in order of time.
+    let mut sightings: BTreeMap<&str, BTreeMap<Timestamp, Vec<Defect<'_>>>> = BTreeMap::new();
+    let members = deployments.iter().filter_map(|one| Some((one, one.failure?.known_at)));
+    let members = members.flat_map(|(one, at)| one.members.iter().map(move |member| (member, at)));
+    let before = before_exposure.iter().map(|one| (one, one.verdict_at.unwrap_or(one.started_at)));
+    for (member, at) in members.chain(before) {
+        if let Some(defect) = member.defect() {
+            sightings.entry(&member.service).or_default().entry(at).or_default().push(defect);
         }
     }
-    for times in sightings.values_mut() {
-        times.sort_unstable();
-    }
-    for one in deployments.iter_mut() {
-        let Some(failure) = one.failure else { continue };
-        let seen = |member: &Attempt| {
-            let key = member.signature.clone().map(|signature| (member.service.clone(), signature));
-            let times = key.and_then(|key| sightings.get(&key)).map(Vec::as_slice).unwrap_or_default();
-            // Sorted: the last one before this failure is the nearest.
-            let earlier = times.partition_point(|at| *at < failure.known_at);
-            let nearest = earlier.checked_sub(1).and_then(|index| times.get(index));
-            nearest.is_some_and(|at| between(*at, failure.known_at) <= days(REMEMBERED))
+    let seen = |member: &Attempt, known_at: Timestamp| {
+        let (Some(defect), Some(times)) = (member.defect(), sightings.get(member.service.as_str())) else {
+            return false;
         };
-        one.recurring = one.members.iter().any(|member| member.seen_before || seen(member));
+        // Of the same moment are the other members of its own deployment.
+        let earlier = times.range(..known_at).rev();
+        let mut remembered = earlier.take_while(|(at, _)| between(**at, known_at) <= days(REMEMBERED_DAYS));
+        remembered.any(|(_, defects)| defects.iter().any(|other| defect.same(other)))
+    };
+    let recurring: Vec<bool> = deployments
+        .iter()
+        .map(|one| {
+            one.failure.is_some_and(|failure| {
+                one.members.iter().any(|member| member.seen_before || seen(member, failure.known_at))
+            })
+        })
+        .collect();
+    for (one, recurring) in deployments.iter_mut().zip(recurring) {
+        one.recurring = recurring;
     }
 }

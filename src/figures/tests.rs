@@ -179,3 +179,42 @@ fn what_is_still_open_from_long_ago_makes_only_the_next_one_rework() {
     assert_eq!(rework, [None, Some(ReworkBy::OpenFailure), None]);
     assert_eq!(history.deployments()[0].recovered.unwrap().by, RecoveredBy::Inferred);
 }
+
+/// Taken back with these labels; `None`: nobody could say.
+fn taken_back(number: u32, second: i64, signature: &str, labels: Option<&[(&str, &str)]>) -> Value {
+    let symptoms = labels.map(|labels| {
+        let one = |(label, value): &(&str, &str)| json!({"label": label, "value": value, "share": 90});
+        labels.iter().map(one).collect::<Vec<_>>()
+    });
+    let mut release = promoted(number, second);
+    release["status"] = json!({"outcome": "RolledBack", "stage": "Wave", "reason": "SignalBreached", "signal": "errors",
+        "signature": signature, "symptoms": symptoms, "exposure": {"maxWeight": 10, "requests": 9, "errors": 3},
+        "times": {"requestedAt": at(second), "exposedAt": at(second), "verdictAt": at(second + 60),
+            "weightZeroAt": at(second + 61)}});
+    release
+}
+
+#[test]
+fn what_comes_back_is_what_the_records_have_in_common() {
+    let pay = [("code", "503"), ("method", "GET"), ("route", "/pay")];
+    let recurring = |releases: Vec<Value>| -> Vec<bool> {
+        history(releases).deployments().iter().map(|one| one.recurring).collect()
+    };
+    let history = recurring(vec![
+        taken_back(1, 0, "a", Some(&pay)),
+        // 4 of 5 in common. The one after it fails with another code.
+        taken_back(2, DAY, "b", Some(&pay[..2])),
+        taken_back(3, 2 * DAY, "c", Some(&[("code", "500"), ("method", "GET"), ("route", "/pay")])),
+        // 91 days after the first, and 90 after the second.
+        taken_back(4, 91 * DAY, "a", Some(&pay)),
+        // Nobody could say, and the signal is the same.
+        taken_back(5, 92 * DAY, "d", None),
+    ]);
+    assert_eq!(history, [false, true, false, true, true]);
+    // Nobody could say of either: their signatures decide.
+    let silent = |signature| taken_back(2, DAY, signature, None);
+    assert_eq!(recurring(vec![taken_back(1, 0, "a", None), silent("b")]), [false, false]);
+    assert_eq!(recurring(vec![taken_back(1, 0, "a", None), silent("a")]), [false, true]);
+    assert_eq!(recurring(vec![taken_back(1, 0, "a", None), taken_back(2, 90 * DAY, "a", None)]), [false, true]);
+    assert_eq!(recurring(vec![taken_back(1, 0, "a", None), taken_back(2, 90 * DAY + 1, "a", None)]), [false, false]);
+}

@@ -9,6 +9,7 @@ mod group;
 mod hostile;
 mod neighbours;
 mod patience;
+mod reworks;
 mod secrets;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,13 +26,10 @@ use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::api::{
-    Intervention, OnRollback, Outcome, Revision, ReworkEvent, Rollout, RolloutSpec, RouteKind, Run, Step, names,
-};
+use crate::api::{Intervention, OnRollback, Outcome, Revision, Rollout, RolloutSpec, RouteKind, Run, Step, names};
 use crate::decide::measure::Reading;
 use crate::decide::snapshot::{
-    GateProof, InterventionFacts, PodFacts, ReleaseFacts, ReplicaSetFacts, ReworkFacts, RolloutFacts, RouteFacts,
-    Snapshot, Sought,
+    GateProof, InterventionFacts, PodFacts, ReleaseFacts, ReplicaSetFacts, RolloutFacts, RouteFacts, Snapshot, Sought,
 };
 use crate::watch::Stores;
 use crate::watch::guard::Guarded;
@@ -226,7 +224,7 @@ pub async fn observe(
             stores.reworks.get(&local(&names::escaped(&watching.release), &namespace)).is_some()
         }),
         policies: stores.gate.looked_over(policies, stores.freshness.serves("MutatingAdmissionPolicy")),
-        reworks: if records { reworks(&stores.reworks.state(), &name, &namespace) } else { Vec::new() },
+        reworks: if records { reworks::of(&stores.reworks.state(), rollout, now) } else { Vec::new() },
         interventions: asked(&stores.interventions.state(), &name, &namespace),
         scaler: scaler.as_ref().map(facts::scaler),
         group_busy: group::busy(&stores.rollouts.state(), rollout),
@@ -296,15 +294,6 @@ fn puts_back(workload: &DeploymentView, stable: &Revision, sets: &[ReplicaSetFac
         rollout.status.as_ref().is_some_and(|status| status.rejected.contains(&workload.spec.template.digest));
     let restores = rejected && rollout.spec.on_rollback == OnRollback::RestoreTemplate;
     held && (restores || sets.iter().any(|set| set.digest != stable.digest && set.replicas > 0))
-}
-
-/// Failures of a Rollout that are on record with a signature.
-fn reworks(all: &[Arc<ReworkEvent>], rollout: &str, namespace: &str) -> Vec<ReworkFacts> {
-    let of = |one: &&Arc<ReworkEvent>| one.spec.rollout == rollout && one.namespace().as_deref() == Some(namespace);
-    let facts = |one: &Arc<ReworkEvent>| {
-        Some(ReworkFacts { name: one.name_any(), signature: one.spec.signature.clone()?, at: one.spec.verdict_at })
-    };
-    all.iter().filter(of).filter_map(facts).collect()
 }
 
 /// Interventions without an answer, in the order in which they were made.

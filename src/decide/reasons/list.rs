@@ -391,8 +391,8 @@ pub const REASONS: &[Reason] = &[
     reason(
         Event,
         "RecurringDefect",
-        "the same failure was seen before within 90 days",
-        "see `spec.signature` of the ReworkEvents",
+        "the same defect was seen before within 90 days: in this Rollout, or twice in others of its owner",
+        "see `spec.symptoms` of the ReworkEvents, and docs/records.md",
     ),
     reason(Event, "WeightZero", "the canary has no more traffic", "–"),
     reason(

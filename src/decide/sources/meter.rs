@@ -171,6 +171,16 @@ impl Meter {
         }
     }
 
+    /// The series of bad requests alone, where labels tell them: one question for each way in which they do.
+    pub(super) fn bad_asks(&self) -> Option<Vec<Ask>> {
+        match &self.kind {
+            Kind::Outcomes { failed, .. } => {
+                Some(failed.iter().map(|list| Ask::Counter(self.selector(list, None))).collect())
+            }
+            Kind::Durations { .. } => None,
+        }
+    }
+
     pub(super) fn part(&self, series: &Series) -> Option<Part> {
         let role = self.role(series).filter(|role| !self.elsewhere.contains(role))?;
         match &self.kind {

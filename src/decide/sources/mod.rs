@@ -8,6 +8,7 @@
 //! One file per data plane; `detect` chooses among them, `own` is for counters that users name, `place` is what the
 //! planes may know of a Rollout.
 
+mod bad;
 mod detect;
 mod edges;
 mod envoy;
@@ -25,6 +26,7 @@ mod hostile;
 #[cfg(test)]
 pub(super) mod tests;
 
+pub(super) use bad::BadAsk;
 pub(super) use place::Place;
 
 use super::measure::{Ask, Series};

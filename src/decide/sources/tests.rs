@@ -2,6 +2,7 @@
 //! requests are counted.
 #![allow(clippy::arithmetic_side_effects)] // the numbers are those of the fixtures
 
+mod bad;
 mod exposition;
 mod names;
 mod own;

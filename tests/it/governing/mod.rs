@@ -3,6 +3,7 @@
 mod evidence;
 mod people;
 mod surroundings;
+mod symptoms;
 
 use sluice::api::{Action, InterventionResult, OnRollback, Outcome, Phase, Step};
 

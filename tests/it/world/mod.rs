@@ -18,7 +18,7 @@ use sluice::api::{
 };
 use sluice::decide::measure::{Measurement, Sample};
 use sluice::decide::neighbours::Neighbours;
-use sluice::decide::snapshot::{GateProof, InterventionFacts};
+use sluice::decide::snapshot::{GateProof, InterventionFacts, ReworkFacts};
 use sluice::decide::{self, Decision};
 
 pub use objects::{comparing, notice, rollout, rollout_spec, target, template};
@@ -28,6 +28,8 @@ pub use objects::{comparing, notice, rollout, rollout_spec, target, template};
 pub struct Behaviour {
     /// Share of its requests that fail.
     pub errors: f64,
+    /// The status of those, if it is not 500.
+    pub code: Option<&'static str>,
     /// Share of its requests that take longer than 0.3 s.
     pub slow: f64,
     /// Its histogram has no bucket at 0.3 s but one at 0.25 s.
@@ -85,6 +87,10 @@ pub struct World {
     pub values: Vec<(&'static str, f64)>,
     /// Queries for one number that have no series: those that hold one of these texts.
     pub unanswered: Vec<&'static str>,
+    /// Questions that are never answered: those that hold one of these texts.
+    pub silent: Vec<&'static str>,
+    /// Failures of other Rollouts of the same owner.
+    pub others: Vec<ReworkFacts>,
     /// Pods of the workload that are not available.
     pub missing: u32,
     /// Restarts of a pod of the workload itself.
@@ -165,6 +171,8 @@ impl World {
             wanted: Vec::new(),
             values: Vec::new(),
             unanswered: Vec::new(),
+            silent: Vec::new(),
+            others: Vec::new(),
             missing: 0,
             stable_restarts: 0,
             behaviours: BTreeMap::new(),
@@ -342,6 +350,8 @@ impl World {
         };
         let canary =
             |of: fn(Behaviour) -> f64| self.canary.as_ref().map_or(1.0, |canary| of(self.behaviour(&canary.revision)));
+        let canary_code =
+            self.canary.as_ref().and_then(|canary| self.behaviour(&canary.revision).code).unwrap_or("500");
         let versions = [
             ("shop", 1.0 - canary_share, stable(|b| b.errors), stable(|b| b.slow)),
             ("shop-canary", canary_share, canary(|b| b.errors), canary(|b| b.slow)),
@@ -352,7 +362,8 @@ impl World {
             let slow = self.whole(service, "slow", requests * slow).min(requests);
             let other = self.canary.as_ref().is_some_and(|canary| self.behaviour(&canary.revision).other_buckets);
             let edge = if service == "shop-canary" && other { "le=0.25" } else { "le=0.3" };
-            let series = [("200", requests - failed), ("500", failed), ("le=+Inf", requests), (edge, requests - slow)];
+            let code = if service == "shop-canary" { canary_code } else { "500" };
+            let series = [("200", requests - failed), (code, failed), ("le=+Inf", requests), (edge, requests - slow)];
             for (label, count) in series {
                 let key = (service.to_owned(), label);
                 let listed = self.weights().contains_key(service);

@@ -139,8 +139,19 @@ impl World {
                 .iter()
                 .filter_map(|(name, spec)| {
                     let signature = spec.signature.clone()?;
-                    Some(ReworkFacts { name: name.clone(), signature, at: spec.verdict_at })
+                    Some(ReworkFacts {
+                        name: name.clone(),
+                        namespace: "demo".into(),
+                        rollout: spec.rollout.clone(),
+                        release: spec.failed_release.clone(),
+                        reason: spec.reason.clone(),
+                        signal: spec.signal.clone(),
+                        symptoms: spec.symptoms.clone(),
+                        signature,
+                        at: spec.verdict_at,
+                    })
                 })
+                .chain(self.others.clone())
                 .collect(),
             policies: GatePolicies {
                 problems: self.policies.clone(),
@@ -182,11 +193,13 @@ impl World {
         let failure = Failure { class: FailureClass::Unreachable, text: "connection refused".into(), since: self.now };
         let empty = Failure { class: FailureClass::Empty, text: "no series".into(), since: self.now };
         let no_series = |ask: &Ask| self.unanswered.iter().any(|part| ask.promql().contains(part));
+        let silent = |ask: &Ask| self.silent.iter().any(|part| ask.promql().contains(part));
         let reading = |wanted: &Measurement| Reading {
             provider: "cluster".into(),
             ask: wanted.ask.clone(),
-            answered_at: Some(self.now),
+            answered_at: (!silent(&wanted.ask)).then_some(self.now),
             series: match &wanted.ask {
+                Ask::Counter(_) if silent(&wanted.ask) => Vec::new(),
                 Ask::Counter(selector) => self.series(selector, wanted.since),
                 Ask::Value(_) => Vec::new(),
             },
@@ -198,7 +211,7 @@ impl World {
                     vec![Sample { at: self.now, value }]
                 }
             },
-            failure: if !self.prometheus {
+            failure: if !self.prometheus || silent(&wanted.ask) {
                 Some(failure.clone())
             } else {
                 no_series(&wanted.ask).then(|| empty.clone())

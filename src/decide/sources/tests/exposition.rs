@@ -51,7 +51,7 @@ impl Exposition {
     }
 
     fn find(&self, selector: &str) -> Vec<Series> {
-        let (name, inside) = selector.strip_suffix('}').unwrap().split_once('{').unwrap();
+        let (name, inside) = selector.trim_end().strip_suffix('}').unwrap().split_once('{').unwrap();
         let like = |wanted: &str| Regex::new(&format!("^(?s:{wanted})$")).unwrap();
         let conditions: Vec<_> =
             matchers(inside).into_iter().map(|(label, op, wanted)| (label, op, like(&wanted), wanted)).collect();
