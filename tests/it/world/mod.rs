@@ -3,6 +3,7 @@
 //! It exists to run whole rollouts in microseconds and in any order. What real software does is shown by the
 //! end-to-end tests, not here.
 
+mod behaviour;
 mod doing;
 mod objects;
 mod reading;
@@ -21,24 +22,8 @@ use sluice::decide::neighbours::Neighbours;
 use sluice::decide::snapshot::{GateProof, InterventionFacts, ReworkFacts};
 use sluice::decide::{self, Decision};
 
+pub use behaviour::Behaviour;
 pub use objects::{comparing, notice, rollout, rollout_spec, target, template};
-
-/// What a version does when it runs.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Behaviour {
-    /// Share of its requests that fail.
-    pub errors: f64,
-    /// The status of those, if it is not 500.
-    pub code: Option<&'static str>,
-    /// Share of its requests that take longer than 0.3 s.
-    pub slow: f64,
-    /// Its histogram has no bucket at 0.3 s but one at 0.25 s.
-    pub other_buckets: bool,
-    /// Its pods never become available.
-    pub never_ready: bool,
-    /// Its containers restart once per second.
-    pub crashes: bool,
-}
 
 #[derive(Debug, Clone)]
 struct Canary {
