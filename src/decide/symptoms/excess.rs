@@ -23,6 +23,9 @@ pub(super) struct Bad<'a> {
     pub(super) stable: i64,
 }
 
+/// Bad requests of canary and stable by the value of a label.
+type ByValue = BTreeMap<String, (i64, i64)>;
+
 /// What most of the excess of the canary has in common: for each label the fewest values that cover [`COVER`] of it.
 /// `ratio` is how many requests the canary had for each of stable's. `None` if the canary has no excess at all: then
 /// these are not the counts that the verdict was made of.
@@ -31,7 +34,7 @@ pub(super) fn dominant(bad: &[Bad<'_>], ratio: f64, pods: usize) -> Option<Vec<S
     if whole.is_nan() || whole < 1.0 {
         return None;
     }
-    let mut sums: BTreeMap<(Tells, &str), BTreeMap<String, (i64, i64)>> = BTreeMap::new();
+    let mut sums: BTreeMap<(Tells, &str), ByValue> = BTreeMap::new();
     for one in bad {
         for (label, value) in one.labels {
             let Some(tells) = labels::tells(label) else { continue };
