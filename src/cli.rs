@@ -9,7 +9,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use crate::decide::reasons::{self, REASONS};
 use crate::decide::steps;
 use crate::record::retention::Keep;
-use crate::{app, crds, judge_command, report_command, telemetry};
+use crate::{app, crds, explain_command, judge_command, report_command, telemetry};
 
 /// Progressive rollout controller for Kubernetes.
 #[derive(Debug, Parser)]
@@ -38,6 +38,8 @@ enum Command {
     Steps,
     /// Say what the verdict on given counts is, poll by poll.
     Judge(judge_command::Args),
+    /// Replay the decision log of a Release: verdict by verdict, or where it differs.
+    Explain(explain_command::Args),
     /// Say how often releases are made, how many fail and how long that lasts, from the records.
     Report(report_command::Args),
 }
@@ -109,6 +111,7 @@ impl Cli {
                 Ok(())
             }
             Command::Judge(args) => args.run(),
+            Command::Explain(args) => args.run(),
             Command::Report(args) => args.run(),
         }
     }

@@ -14,7 +14,7 @@ use kube::{Client, ResourceExt};
 
 use crate::api::{Rollout, Step};
 use crate::clock::{self, Clock};
-use crate::decide::{self, Decision, Notice, Snapshot};
+use crate::decide::{self, Decision, Notice, Record, Snapshot};
 use crate::leadership::Writer;
 use crate::observe::Remembered;
 use crate::prometheus::Poller;
@@ -255,7 +255,13 @@ async fn intent(
 async fn tell(key: &RolloutRef, rollout: &Rollout, decision: &Decision, ctx: &Context) -> Result<(), Error> {
     publish(key, rollout, &decision.events, ctx).await?;
     for one in &decision.records {
-        record::write_record(&ctx.writer, rollout, one).await?;
+        match record::write_record(&ctx.writer, rollout, one).await {
+            // Its entries are in the status and are written by a later pass; nothing else waits for them.
+            Err(error) if matches!(one, Record::Log { .. }) && !matches!(error, record::Error::NotLeader { .. }) => {
+                tracing::warn!(rollout = %key, %error, "the decision log could not be written, it is tried again");
+            }
+            written => written?,
+        }
     }
     Ok(())
 }

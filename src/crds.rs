@@ -4,7 +4,9 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::CustomResourceExt;
 use serde_json::Value;
 
-use crate::api::{Intervention, MetricsProvider, NotificationSink, Reclassification, Release, ReworkEvent, Rollout};
+use crate::api::{
+    DecisionLog, Intervention, MetricsProvider, NotificationSink, Reclassification, Release, ReworkEvent, Rollout,
+};
 
 /// Every definition with the name of its file.
 pub fn all() -> anyhow::Result<Vec<(&'static str, CustomResourceDefinition)>> {
@@ -12,6 +14,7 @@ pub fn all() -> anyhow::Result<Vec<(&'static str, CustomResourceDefinition)>> {
         ("rollouts.yaml", known_formats(Rollout::crd())?),
         ("releases.yaml", known_formats(Release::crd())?),
         ("reworkevents.yaml", known_formats(ReworkEvent::crd())?),
+        ("decisionlogs.yaml", known_formats(DecisionLog::crd())?),
         ("interventions.yaml", known_formats(Intervention::crd())?),
         ("reclassifications.yaml", known_formats(Reclassification::crd())?),
         ("metricsproviders.yaml", known_formats(MetricsProvider::crd())?),

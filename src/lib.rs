@@ -27,6 +27,7 @@ pub mod clock;
 pub mod controller;
 pub mod crds;
 pub mod decide;
+pub mod explain_command;
 pub mod figures;
 pub mod judge;
 pub mod judge_command;

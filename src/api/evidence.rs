@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::decision_log::Unlogged;
 use super::units::{Duration, Number};
 use crate::judge::{self, Evidence};
 
@@ -123,6 +124,9 @@ pub struct SignalState {
     /// Failed requests of these.
     #[serde(default)]
     pub open_errors: u64,
+    /// What is not in the decision log yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unlogged: Option<Box<Unlogged>>,
 }
 
 impl SignalState {
@@ -140,6 +144,7 @@ impl SignalState {
             closed,
             open_requests,
             open_errors,
+            unlogged: _,
         } = self;
         samples.clear();
         (*closed, *open_requests, *open_errors) = (0, 0, 0);

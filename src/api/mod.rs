@@ -8,6 +8,7 @@
 mod budget;
 mod change;
 mod conditions;
+mod decision_log;
 mod defect;
 mod evidence;
 mod governance;
@@ -28,6 +29,9 @@ mod units;
 pub use budget::{BudgetQuery, BudgetState, BudgetWord, BurnQueries, ErrorBudget, OnMissing, PyrraSlo, SlothSlo};
 pub use change::{Change, ChangeKind, Classification, Commit, Confidence};
 pub use conditions::{Condition, ConditionStatus, ConditionType, merge_conditions};
+pub use decision_log::{
+    DecisionLog, DecisionLogSpec, JudgedBy, LogEntry, LogHead, LogSignal, LogState, Look, Unlogged, Values,
+};
 pub use defect::{CLASSES, Defect, REMEMBERED_DAYS, Symptom};
 pub use evidence::{Cursors, KeptEvidence, KeptSignal, OpenPoll, SignalState, Tally, TrafficState, WaveForecast};
 pub use governance::{Answered, Conflicts, Escaped, Hold, Intervened, LetThrough, ScalerBackup, Watching};

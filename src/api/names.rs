@@ -132,6 +132,11 @@ pub fn digest(texts: &[&str]) -> String {
     hex(texts.join("\u{0}").as_bytes()).chars().take(16).collect()
 }
 
+/// SHA-256 as 64 hex digits.
+pub fn sha256(bytes: &[u8]) -> String {
+    hex(bytes)
+}
+
 fn hex(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }

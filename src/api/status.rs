@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::budget::BudgetState;
 use super::change::{Change, Classification};
 use super::conditions::Condition;
+use super::decision_log::LogState;
 use super::defect::Symptom;
 use super::evidence::{KeptEvidence, SignalState, Tally, TrafficState, WaveForecast};
 use super::governance::{Answered, Conflicts, Hold, Intervened, LetThrough, ScalerBackup, Watching};
@@ -302,6 +303,9 @@ pub struct Run {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub timeline: Vec<TimelineEntry>,
+    /// How far the decision log has come.
+    #[serde(default, skip_serializing_if = "LogState::is_empty")]
+    pub log: LogState,
 }
 
 /// How the requests that remained fared after the canary was given no more traffic.

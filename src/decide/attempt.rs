@@ -7,7 +7,7 @@ use super::draft::Draft;
 use super::plan::Severity;
 use super::snapshot::Workload;
 use super::{kept, people};
-use crate::api::{Former, Revision, Run, Step, Times, TrafficState, names};
+use crate::api::{Former, LogState, Revision, Run, Step, Times, TrafficState, names};
 
 /// How many images a status may name.
 pub(super) const IMAGES: usize = 20;
@@ -62,6 +62,7 @@ pub(super) fn begin(
         conflicts: None,
         scaler: None,
         timeline: Vec::new(),
+        log: LogState::default(),
     };
     d.status.attempts = number;
     kept::keep(&mut d.status);

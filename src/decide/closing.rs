@@ -8,7 +8,7 @@ use super::plan::{Record, Severity, Write};
 use super::time::{elapsed, human, later, times};
 use super::verdict;
 use super::weights::{self, RouteState};
-use super::{evidence, leftovers, recovery, recurrence, rest, scaler, symptoms};
+use super::{evidence, leftovers, logbook, recovery, recurrence, rest, scaler, symptoms};
 use crate::api::{Duration, Outcome, Phase, Run, Step};
 
 /// When to look again at something whose change wakes nobody, because it is read from the API server.
@@ -240,7 +240,11 @@ fn finish(d: &mut Draft<'_>) {
     // A namespace that is being deleted takes no new objects: there the records are tried for a while, and let go.
     let hopeless = d.s.rollout.deleting && run.times.ended_at.is_some_and(|at| d.passed(at, RECORD_PATIENCE));
     if recorded {
-        return d.go(Step::Done);
+        if logbook::complete(d) {
+            return d.go(Step::Done);
+        }
+        let summary = run.summary.unwrap_or_default();
+        return d.progress(Phase::Settling, "Recording", format!("{summary}; writing the decision log"));
     }
     if let Some(Record::Rework { spec, .. }) = &rework {
         recurrence::tell(d, &run.release, spec);

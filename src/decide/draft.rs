@@ -134,6 +134,7 @@ impl<'a> Draft<'a> {
         if run.timeline.len() >= TIMELINE_ROOM && run.outcome.is_none() {
             return;
         }
+        super::logbook::decided(self.s, run, reason, None);
         let mut key = format!("{}.{}", run.release, run.timeline.len());
         if run.timeline.len() < TIMELINE_MOST {
             run.timeline.push(TimelineEntry { at: now, reason: reason.to_owned(), message: message.clone() });
@@ -148,6 +149,7 @@ impl<'a> Draft<'a> {
     pub(super) fn remember(&mut self, reason: &str, message: String) {
         let now = self.s.now;
         if let Some(run) = self.status.run.as_mut().filter(|run| run.timeline.len() < TIMELINE_ROOM) {
+            super::logbook::decided(self.s, run, reason, None);
             run.timeline.push(TimelineEntry { at: now, reason: reason.to_owned(), message });
         }
     }

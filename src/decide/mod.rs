@@ -8,7 +8,7 @@
 //! `symptoms` and `recurrence` say what a failure was like and whether it came back;
 //! `preflight`, `neighbours`, `permission`, `budget`, `pods` and `verdict` judge; `routing`, `weights`, `canary`, `scaler`,
 //! `leftovers` and `queries` know how things are written; `steps` and `reasons` are the closed lists of moves and words;
-//! `report` says it to people; `check` looks the result over.
+//! `logbook` keeps the decision log; `report` says it to people; `check` looks the result over.
 
 mod after;
 mod attempt;
@@ -24,6 +24,7 @@ mod gate;
 mod kept;
 mod leave;
 mod leftovers;
+pub mod logbook;
 pub mod measure;
 pub mod neighbours;
 mod people;
@@ -62,7 +63,7 @@ pub use check::check;
 pub use plan::{Decision, Notice, Record, Severity, Write};
 pub use snapshot::Snapshot;
 
-use crate::api::{Condition, ConditionType, Duration, RolloutStatus, Step};
+use crate::api::{Condition, ConditionType, Duration, LogState, RolloutStatus, Step};
 use draft::Draft;
 
 /// How often something that should wake us by itself is looked at all the same.
@@ -72,6 +73,7 @@ const RESYNC_ACTIVE: Duration = Duration::from_secs(30);
 /// Decides what is to be done for one Rollout.
 pub fn decide(snapshot: &Snapshot) -> Decision {
     let mut draft = Draft::new(snapshot);
+    logbook::seen(&mut draft);
     if snapshot.rollout.deleting {
         leave::leave(&mut draft);
     } else if !snapshot.rollout.finalizer {
@@ -103,6 +105,8 @@ pub fn decide(snapshot: &Snapshot) -> Decision {
     }
     report::tell_of_waiting(&mut draft);
     report::conclude(&mut draft);
+    logbook::look_over(&mut draft);
+    logbook::flush(&mut draft);
     finish(draft)
 }
 
@@ -159,6 +163,8 @@ fn substance(status: &RolloutStatus) -> RolloutStatus {
         run.signals.clear();
         run.effective_weight = None;
         run.recovery = None;
+        // What is seen to be written need not be said at once; a new entry must.
+        run.log = LogState { head: std::mem::take(&mut run.log.head), ..LogState::default() };
         run.budget.iter_mut().for_each(budget::substance);
     }
     if let Some(watching) = status.watching.as_mut() {

@@ -7,7 +7,7 @@ use super::draft::{Draft, End};
 use super::plan::{Record, Severity};
 use super::snapshot::{InterventionFacts, Workload};
 use super::time::elapsed;
-use super::{budget, kept};
+use super::{budget, kept, logbook};
 use crate::api::{
     Action, Answered, Approval, Duration, Hold, Intervened, InterventionResult, InterventionStatus, LetThrough,
     OnRollback, Outcome, Run, Step, names,
@@ -83,6 +83,9 @@ fn note(d: &mut Draft<'_>, asked: &InterventionFacts, by: String, message: &str)
         "Intervene",
         format!("{} by {by} ({reason}): {message}", action.name()),
     );
+    if let Some(run) = d.status.run.as_mut().filter(|run| run.step != Step::Done) {
+        logbook::decided(d.s, run, action.name(), Some(&by));
+    }
     // A Hold may begin and end while nothing is released.
     let belongs = d.active().is_some() || !matches!(action, Action::Hold | Action::Resume);
     if let Some(run) = d.status.run.as_mut().filter(|_| belongs)

@@ -5,7 +5,8 @@ use serde_json::Value;
 
 use super::measure::Measurement;
 use crate::api::{
-    Duration, Escaped, InterventionStatus, ReleaseSpec, ReleaseStatus, ReworkEventSpec, RolloutStatus, RouteKind,
+    DecisionLogSpec, Duration, Escaped, InterventionStatus, LogHead, ReleaseSpec, ReleaseStatus, ReworkEventSpec,
+    RolloutStatus, RouteKind,
 };
 
 /// Everything that one pass decided.
@@ -211,6 +212,15 @@ pub enum Record {
         name: String,
         /// The record.
         spec: Box<ReworkEventSpec>,
+    },
+    /// Entries of the decision log of the run. Written again, they change nothing.
+    Log {
+        /// Its name, that of the Release.
+        name: String,
+        /// The log with these entries only.
+        log: Box<DecisionLogSpec>,
+        /// The entry that the first of these is written onto; the log is made if there is none.
+        onto: Option<LogHead>,
     },
     /// What became of an Intervention. Written again, it changes nothing.
     Answer {

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::measure::{Provider, Reading};
 use super::neighbours::Neighbours;
-use crate::api::{Action, RolloutSpec, RolloutStatus, RouteKind, Symptom};
+use crate::api::{Action, LogHead, RolloutSpec, RolloutStatus, RouteKind, Symptom};
 
 /// The world of one Rollout at one moment.
 #[derive(Debug, Clone, Serialize)]
@@ -52,6 +52,8 @@ pub struct Snapshot {
     pub stable_template: Sought,
     /// The record of the run, if it was written.
     pub release: Option<ReleaseFacts>,
+    /// The run's DecisionLog, as far as it was written.
+    pub log: Option<LogFacts>,
     /// Whether the run's ReworkEvent was written.
     pub rework_recorded: bool,
     /// Whether what was found after the promotion is in a ReworkEvent.
@@ -293,6 +295,17 @@ pub struct PodFacts {
 pub struct ReleaseFacts {
     /// Its outcome is recorded.
     pub ended: bool,
+}
+
+/// The decision log of a run.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct LogFacts {
+    /// The Release that it belongs to.
+    pub release: String,
+    /// The cluster serves DecisionLogs.
+    pub served: bool,
+    /// Its last entry; number 0 if it was not written yet.
+    pub head: LogHead,
 }
 
 /// A failure that is on record.

@@ -29,7 +29,8 @@ use serde_json::Value;
 use crate::api::{Intervention, OnRollback, Outcome, Revision, Rollout, RolloutSpec, RouteKind, Run, Step, names};
 use crate::decide::measure::Reading;
 use crate::decide::snapshot::{
-    GateProof, InterventionFacts, PodFacts, ReleaseFacts, ReplicaSetFacts, RolloutFacts, RouteFacts, Snapshot, Sought,
+    GateProof, InterventionFacts, LogFacts, PodFacts, ReleaseFacts, ReplicaSetFacts, RolloutFacts, RouteFacts,
+    Snapshot, Sought,
 };
 use crate::watch::Stores;
 use crate::watch::guard::Guarded;
@@ -218,6 +219,15 @@ pub async fn observe(
         stable_template,
         release: release.map(|release| ReleaseFacts {
             ended: release.status.as_ref().is_some_and(|status| status.outcome.is_some()),
+        }),
+        log: status.run.as_ref().map(|run| LogFacts {
+            release: run.release.clone(),
+            served: stores.freshness.serves("DecisionLog"),
+            head: stores
+                .logs
+                .get(&local(&run.release, &namespace))
+                .map(|log| log.spec.head.clone())
+                .unwrap_or_default(),
         }),
         rework_recorded: run.as_ref().is_some_and(|run| stores.reworks.get(&local(&run.release, &namespace)).is_some()),
         escape_recorded: status.watching.as_ref().is_some_and(|watching| {

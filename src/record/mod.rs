@@ -1,7 +1,8 @@
 //! 5 record: the intent before anything moves, and what happened after.
 //!
-//! Owns every write to status (of Rollouts and of NotificationSinks), events, Releases and ReworkEvents, and the operator's own metrics. Decides nothing.
+//! Owns every write to status (of Rollouts and of NotificationSinks), events, Releases, ReworkEvents and DecisionLogs, and the operator's own metrics. Decides nothing.
 
+mod decision_log;
 mod events;
 pub mod metrics;
 mod records;

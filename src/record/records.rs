@@ -35,6 +35,7 @@ pub async fn write(writer: &Writer, rollout: &Rollout, record: &Record) -> Resul
             event.metadata.labels = Some(labels(rollout, spec.owner.as_ref()));
             there_already(send("rework event", api.create(&PostParams::default(), &event)).await)
         }
+        Record::Log { name, log, onto } => super::decision_log::write(writer, rollout, name, log, onto.as_ref()).await,
         Record::Answer { name, uid, status } => {
             let api: Api<Intervention> = Api::namespaced(client(writer, "answer")?.clone(), &namespace);
             // With another object's UID the API server refuses: an answer belongs to this very Intervention.
@@ -52,7 +53,7 @@ pub async fn write(writer: &Writer, rollout: &Rollout, record: &Record) -> Resul
     }
 }
 
-fn labels(rollout: &Rollout, owner: Option<&Owner>) -> BTreeMap<String, String> {
+pub(super) fn labels(rollout: &Rollout, owner: Option<&Owner>) -> BTreeMap<String, String> {
     let mut labels: BTreeMap<String, String> = [
         ("app.kubernetes.io/managed-by".to_owned(), "sluice".to_owned()),
         (names::ROLLOUT_NAME_LABEL.to_owned(), names::with_suffix(&rollout.name_any(), "")),

@@ -3,15 +3,16 @@
 //! Owns what may go and the deleting of it. What is not decided yet, and the newest few of each Rollout, stay whatever
 //! their age: a clock that is wrong by a year must not empty the books.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use kube::api::{DeleteParams, Preconditions};
+use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 
 use super::{Error, client, gone_already, send};
-use crate::api::{Release, ReworkEvent};
+use crate::api::{DecisionLog, Release, ReworkEvent};
 use crate::leadership::Writer;
 use crate::watch::Stores;
 
@@ -78,8 +79,30 @@ pub async fn prune(writer: &Writer, stores: &Stores, keep: Keep, now: Timestamp)
     let reworks = stores.reworks.state();
     let reworks = reworks.iter().map(|one| dated(one.as_ref(), &one.spec.rollout));
     let (releases, reworks) = (expired(releases.collect(), keep, now), expired(reworks.collect(), keep, now));
+    // A log goes before its Release, so that none is left alone; one whose Release somebody deleted goes by age.
+    let logs: Vec<Dated> = stores.logs.state().iter().map(|one| dated(one.as_ref(), &one.spec.rollout)).collect();
+    let known = |one: &Dated| stores.releases.get(&ObjectRef::new(&one.name).within(&one.namespace)).is_some();
+    delete::<DecisionLog>(writer, "old decision log", &with_releases(logs, &releases, known, keep, now)).await?;
     let count = delete::<Release>(writer, "old release", &releases).await?;
     Ok(delete::<ReworkEvent>(writer, "old rework event", &reworks).await?.saturating_add(count))
+}
+
+/// The logs of Releases that go now, and those that are old and of no Release.
+fn with_releases(
+    logs: Vec<Dated>,
+    going: &[Dated],
+    known: impl Fn(&Dated) -> bool,
+    keep: Keep,
+    now: Timestamp,
+) -> Vec<Dated> {
+    let going: BTreeSet<(&str, &str)> =
+        going.iter().take(AT_ONCE).map(|one| (one.namespace.as_str(), one.name.as_str())).collect();
+    let age = SignedDuration::from_hours(i64::from(keep.days).saturating_mul(24));
+    let goes = |log: &Dated| {
+        let with_it = going.contains(&(log.namespace.as_str(), log.name.as_str()));
+        with_it || now.duration_since(log.at) > age && !known(log)
+    };
+    logs.into_iter().filter(goes).collect()
 }
 
 fn dated<K: Resource>(object: &K, rollout: &str) -> Dated {
@@ -153,6 +176,17 @@ mod tests {
         let going = expired(all, Keep { days: 400, each: 50 }, day(60));
         assert_eq!(names(&going).len(), 10);
         assert!(names(&going).iter().all(|name| name.starts_with("shop-")), "{going:?}");
+    }
+
+    #[test]
+    fn a_log_goes_with_its_release_and_one_that_is_left_alone_by_age() {
+        let log = |rollout: &str, number: i64| record(rollout, number);
+        let going = vec![record("shop", 1)];
+        let logs = vec![log("shop", 1), log("shop", 2), log("gone", 3), log("gone", 90)];
+        let known = |one: &Dated| one.rollout == "shop";
+        let keep = Keep { days: 50, each: 1000 };
+        let going = with_releases(logs, &going, known, keep, day(100));
+        assert_eq!(names(&going), ["shop-1", "gone-3"]);
     }
 
     #[test]

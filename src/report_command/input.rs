@@ -109,7 +109,7 @@ impl Records {
 }
 
 /// Every document of a text, and where it stands. JSON is read as such: it is quicker, and has no limits.
-fn documents(text: &str) -> Vec<(String, Result<Value, String>)> {
+pub(crate) fn documents(text: &str) -> Vec<(String, Result<Value, String>)> {
     if text.trim_start().starts_with(['{', '[']) {
         let values = serde_json::Deserializer::from_str(text).into_iter::<Value>();
         let all: Vec<Result<Value, String>> = values.map(|one| one.map_err(|error| error.to_string())).collect();

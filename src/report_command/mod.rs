@@ -17,6 +17,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 pub use input::Records;
+pub(crate) use input::documents;
 
 use crate::api::Duration;
 use crate::clock::Clock;

@@ -5,6 +5,7 @@
 mod again;
 pub mod freshness;
 pub mod guard;
+pub mod logs;
 pub mod neighbours;
 pub mod policies;
 pub mod routes;

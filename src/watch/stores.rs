@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 use super::Freshness;
 use super::again::Again;
 use super::guard::{Guarded, Unreadable};
+use super::logs::LogView;
 use super::neighbours::{BudgetView, NetworkPolicyView};
 use super::policies::{
     MutatingAdmissionPolicy, MutatingAdmissionPolicyBinding, Policy, PolicyKind, PolicyView, Shipped,
@@ -29,6 +30,9 @@ use crate::decide::snapshot::GatePolicies;
 /// After so many seconds the API server ends a watch, and it is begun again. One that has said nothing for
 /// [`SILENCE`](super::SILENCE) is dead: the longest that a change may go unnoticed.
 const WATCH_SECONDS: u32 = 25;
+
+/// How many DecisionLogs are listed at a time.
+const LOGS_AT_ONCE: u32 = 50;
 
 /// Every object of a kind.
 fn every() -> watcher::Config {
@@ -69,6 +73,8 @@ pub struct Stores {
     pub releases: Store<Release>,
     /// ReworkEvents.
     pub reworks: Store<ReworkEvent>,
+    /// DecisionLogs, without their entries; empty where the cluster does not serve them.
+    pub logs: Store<LogView>,
     /// Interventions.
     pub interventions: Store<Intervention>,
     /// HorizontalPodAutoscalers.
@@ -169,6 +175,8 @@ pub fn stores(client: &Client, freshness: &Freshness, wake: &mpsc::Sender<Rollou
         sinks: kinds.watch_if_served::<NotificationSink>("NotificationSink", every()),
         releases: kinds.watch::<Release>("Release", every()),
         reworks: kinds.watch::<ReworkEvent>("ReworkEvent", every()),
+        // Each may be large: not many at a time.
+        logs: kinds.watch_if_served::<LogView>("DecisionLog", every().page_size(LOGS_AT_ONCE)),
         interventions: kinds.watch::<Intervention>("Intervention", every()),
         scalers: kinds.watch::<ScalerView>("HorizontalPodAutoscaler", every()),
         gate: PolicyStores {

@@ -20,6 +20,7 @@ mod governing;
 mod hostile;
 mod judge_command;
 mod lease;
+mod logbook;
 mod monitoring;
 mod neighbours;
 mod properties;

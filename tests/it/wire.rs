@@ -8,9 +8,9 @@ use kube::Client;
 use kube::client::Body;
 use serde_json::{Value, json};
 use sluice::act;
-use sluice::api::{RolloutStatus, RouteKind};
+use sluice::api::{LogHead, RolloutStatus, RouteKind};
 use sluice::clock::Clock;
-use sluice::decide::Write;
+use sluice::decide::{Record, Write};
 use sluice::leadership::{Leadership, Writer};
 use sluice::observe::OwnSecrets;
 use sluice::prometheus::{Hidden, SecretData, SecretFault, SecretSource};
@@ -277,4 +277,46 @@ async fn a_secret_is_read_by_its_name_in_one_namespace() {
             ("GET", "/api/v1/namespaces/sluice-system/secrets/reader")
         );
     }
+}
+
+#[tokio::test]
+async fn entries_of_a_log_are_added_onto_the_last_one_and_late_ones_change_nothing() {
+    let entry = |seq: u32| {
+        json!({"seq": seq, "at": "2026-01-01T00:00:00Z", "what": "WaveStarted", "weight": 10, "verdict": "None",
+            "previous": "p", "hash": format!("h{seq}")})
+    };
+    let log = json!({"rollout": "shop", "rolloutUid": "uid-1", "revision": "b",
+        "head": {"seq": 3, "hash": "h3"}, "entries": [entry(2), entry(3)]});
+    let head = |seq: u32| LogHead { seq, hash: format!("h{seq}") };
+    let record = |onto: Option<LogHead>| Record::Log {
+        name: "shop-1".into(),
+        log: serde_json::from_value(log.clone()).unwrap(),
+        onto,
+    };
+    let path = "/apis/sluice.dev/v1alpha1/namespaces/demo/decisionlogs";
+    let object = json!({"metadata": {"name": "shop-1", "namespace": "demo"}, "spec": log});
+    let refused = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "reason": "Invalid",
+        "message": "the server rejected our request due to an error in our request", "code": 422});
+    for (status, answer) in [(200, object.clone()), (422, refused)] {
+        let (client, served) = served(status, answer);
+        record::write_record(&writer(&client), &rollout(), &record(Some(head(2)))).await.unwrap();
+        drop(client);
+        let sent = served.await.unwrap().pop().unwrap();
+        assert_eq!((sent.method.as_str(), sent.path), ("PATCH", format!("{path}/shop-1?")));
+        assert_eq!(sent.content_type, "application/json-patch+json");
+        // What was written in the meantime is not written again.
+        let expected = json!([
+            {"op": "test", "path": "/spec/head", "value": {"seq": 2, "hash": "h2"}},
+            {"op": "add", "path": "/spec/entries/-", "value": entry(3)},
+            {"op": "replace", "path": "/spec/head", "value": {"seq": 3, "hash": "h3"}},
+        ]);
+        assert_eq!(sent.body, expected);
+    }
+    let (client, served) = served(201, object);
+    record::write_record(&writer(&client), &rollout(), &record(None)).await.unwrap();
+    drop(client);
+    let sent = served.await.unwrap().pop().unwrap();
+    assert_eq!((sent.method.as_str(), sent.path), ("POST", format!("{path}?")));
+    assert_eq!(sent.body["spec"], log);
+    assert_eq!(sent.body["metadata"]["labels"]["sluice.dev/rollout-name"], "shop");
 }

@@ -10,16 +10,17 @@
 pub(super) mod burn;
 pub(super) mod compare;
 pub(super) mod counters;
-mod query;
+pub(super) mod query;
 mod restarts;
-mod samples;
+pub(super) mod samples;
 mod share;
-mod threshold;
+pub(super) mod threshold;
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
+use super::logbook;
 use super::measure::Provider;
 use super::queries::Stand;
 use super::snapshot::Snapshot;
@@ -64,11 +65,33 @@ pub(super) struct Assessment {
 }
 
 /// What one signal says.
-enum Opinion {
+pub(super) enum Opinion {
     Harm(Harm),
     Safe(String),
     Undecided(String),
     Blind(Blind),
+}
+
+impl Opinion {
+    /// In one word.
+    pub(super) const fn word(&self) -> VerdictWord {
+        match self {
+            Self::Harm(_) => VerdictWord::Harm,
+            Self::Safe(_) => VerdictWord::Safe,
+            Self::Undecided(_) => VerdictWord::Undecided,
+            Self::Blind(_) => VerdictWord::NoData,
+        }
+    }
+}
+
+/// What the signals that act say together: one harm outweighs everything, what cannot be read outweighs the rest.
+pub(super) fn joint(words: impl Iterator<Item = VerdictWord>) -> VerdictWord {
+    words.fold(VerdictWord::Safe, |so_far, word| match (so_far, word) {
+        (VerdictWord::Harm, _) | (_, VerdictWord::Harm) => VerdictWord::Harm,
+        (VerdictWord::NoData, _) | (_, VerdictWord::NoData) => VerdictWord::NoData,
+        (VerdictWord::Undecided, _) | (_, VerdictWord::Undecided) => VerdictWord::Undecided,
+        (VerdictWord::Safe | VerdictWord::None, VerdictWord::Safe | VerdictWord::None) => VerdictWord::Safe,
+    })
 }
 
 /// One counter as far as it was read in this pass.
@@ -103,7 +126,9 @@ pub(super) fn assess(snapshot: &Snapshot, provider: &Provider, run: &mut Run) ->
     if run.signals.len() > MOST_STATES {
         run.signals.retain(|state| known(&state.name));
     }
-    let (mut word, mut harm, mut blind) = (VerdictWord::Safe, None, None);
+    let acting = opinions.iter().filter(|(signal, _)| !signal.dry_run);
+    let word = joint(acting.map(|(_, opinion)| opinion.word()));
+    let (mut harm, mut blind) = (None, None);
     let (mut passed, mut awaited, mut asides) = (Vec::new(), Vec::new(), Vec::new());
     for (signal, opinion) in opinions {
         if signal.dry_run {
@@ -113,23 +138,15 @@ pub(super) fn assess(snapshot: &Snapshot, provider: &Provider, run: &mut Run) ->
         match opinion {
             Opinion::Harm(found) => harm = harm.or(Some(found)),
             Opinion::Safe(sentence) => passed.push(sentence),
-            Opinion::Undecided(sentence) => {
-                word = if word == VerdictWord::NoData { word } else { VerdictWord::Undecided };
-                awaited.push(sentence);
-            }
-            Opinion::Blind(found) => {
-                word = VerdictWord::NoData;
-                blind = blind.or(Some(found));
-            }
+            Opinion::Undecided(sentence) => awaited.push(sentence),
+            Opinion::Blind(found) => blind = blind.or(Some(found)),
         }
     }
     let mut sentences = match (&harm, &blind) {
         (Some(Harm { sentence, .. }), _) | (None, Some(Blind { sentence, .. })) => vec![sentence.clone()],
         (None, None) => told(passed, awaited),
     };
-    if harm.is_some() {
-        word = VerdictWord::Harm;
-    } else {
+    if harm.is_none() {
         sentences.extend(asides);
     }
     let readable = traffic.as_ref().is_ok_and(|stream| stream.readable.is_ok());
@@ -157,6 +174,8 @@ pub(super) fn watch(snapshot: &Snapshot, provider: &Provider, run: &Run, watchin
         } else {
             counted(snapshot, provider, &as_run, &mut state, signal)
         };
+        // The log of the attempt is closed.
+        state.unlogged = None;
         watching.signals.retain(|known| known.name != signal.name);
         watching.signals.push(state);
         if let Opinion::Harm(harm) = opinion {
@@ -203,7 +222,22 @@ fn aside(opinion: Opinion) -> String {
     }
 }
 
+/// Judges one signal, and remembers for the log what it said.
 fn judge(
+    snapshot: &Snapshot,
+    provider: &Provider,
+    run: &Run,
+    signal: &Signal,
+    state: &mut SignalState,
+    traffic: &mut Result<Stream, Blind>,
+) -> Opinion {
+    let earlier = logbook::set_aside(state);
+    let opinion = opine(snapshot, provider, run, signal, state, traffic);
+    logbook::remember(state, earlier, &opinion);
+    opinion
+}
+
+fn opine(
     snapshot: &Snapshot,
     provider: &Provider,
     run: &Run,

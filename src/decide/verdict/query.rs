@@ -1,12 +1,12 @@
 //! A user's own query, held against limits: each answer is a sample.
 
-use super::super::measure::{Ask, Provider};
+use super::super::measure::{Ask, Provider, Sample};
 use super::super::queries::{self, Stand};
 use super::super::snapshot::Snapshot;
 use super::counters::{fresh, reading, waiting_for_first};
-use super::samples::{close, standing};
+use super::samples::{close, log, standing, told, values};
 use super::{Blind, Harm, Opinion, wave_began};
-use crate::api::{Query, Run, Signal, SignalState, VerdictWord};
+use crate::api::{JudgedBy, Number, Query, Run, Signal, SignalState, VerdictWord};
 
 pub(super) fn opinion(
     snapshot: &Snapshot,
@@ -29,12 +29,16 @@ pub(super) fn opinion(
         return Opinion::Blind(waiting_for_first(provider, wave_began));
     };
     let since = state.until.unwrap_or(wave_began).max(wave_began);
-    for sample in reading.values.iter().filter(|sample| sample.at > since) {
-        let above = query.max.as_ref().is_some_and(|max| sample.value > max.value());
-        let below = query.min.as_ref().is_some_and(|min| sample.value < min.value());
-        close(state, signal, above || below);
+    let before = values(state);
+    let new: Vec<Sample> = reading.values.iter().filter(|sample| sample.at > since).copied().collect();
+    for sample in &new {
+        close(state, signal, breaches(query.min.as_ref(), query.max.as_ref(), sample.value));
         state.until = Some(sample.at);
     }
+    let limits = [("min", &query.min), ("max", &query.max)];
+    let limits = limits.iter().filter_map(|(name, limit)| Some((*name, limit.as_ref()?.to_string()))).collect();
+    let news = told(new.iter().map(|sample| sample.value));
+    log(state, signal, (JudgedBy::Query, limits), before, &news);
     let bounds = match (&query.min, &query.max) {
         (Some(min), Some(max)) => format!("limits {min} to {max}"),
         (Some(min), None) => format!("at least {min}"),
@@ -52,4 +56,9 @@ pub(super) fn opinion(
         return Opinion::Blind(blind);
     }
     if standing == VerdictWord::Safe { Opinion::Safe(numbers) } else { Opinion::Undecided(numbers) }
+}
+
+/// Whether a value is outside of its limits.
+pub(in super::super) fn breaches(min: Option<&Number>, max: Option<&Number>, value: f64) -> bool {
+    max.is_some_and(|max| value > max.value()) || min.is_some_and(|min| value < min.value())
 }

@@ -6,23 +6,25 @@
 use super::super::snapshot::{PodFacts, Snapshot};
 use super::super::time::elapsed;
 use super::super::words::odds;
-use super::compare;
+use super::compare::{self, Seen, fold, log, verdict};
 use super::{Harm, Opinion};
-use crate::api::{Cursors, Run, Signal, SignalState, Tally};
-use crate::judge::{Poll, Verdict};
+use crate::api::{Cursors, JudgedBy, Run, Signal, SignalState, Tally};
+use crate::judge::Verdict;
 
 pub(super) fn opinion(snapshot: &Snapshot, run: &Run, state: &mut SignalState, signal: &Signal) -> Opinion {
     let judge = match compare::judge(&snapshot.rollout.spec, signal, state, run) {
         Ok(judge) => judge,
         Err(why) => return Opinion::Undecided(why),
     };
-    if let Some(poll) = take(snapshot, run, state) {
-        let evidence = state.evidence.get_or_insert_default();
-        judge.look(evidence, &poll);
-    }
+    let before = Seen::of(state);
+    let mut seen = before;
+    let news: Vec<(Tally, Tally)> =
+        take(snapshot, run, state).map(|poll| (Tally::default(), poll)).into_iter().collect();
+    fold(&judge, &mut seen, &news, false);
+    seen.keep(state);
+    log(state, JudgedBy::Restarts, (&judge, false), (&before, &seen), &news);
     let counts = state.counts.as_ref().map(|counts| counts.run).unwrap_or_default();
-    let evidence = state.evidence.unwrap_or_default();
-    let capital = judge.capital(&evidence);
+    let (capital, _, verdict) = verdict(&judge, &seen);
     let text = format!(
         "{} {} in {:.1} pod hours vs {} in {:.1} stable",
         signal.name,
@@ -31,7 +33,7 @@ pub(super) fn opinion(snapshot: &Snapshot, run: &Run, state: &mut SignalState, s
         counts.stable_errors,
         hours(counts.stable_requests),
     );
-    match (judge.judge(&capital), state.until) {
+    match (verdict, state.until) {
         (Verdict::Harm, Some(sample_at)) => {
             let sentence =
                 format!("{text}: odds {} ({} needed)", odds(capital.harm.max(capital.fuse)), odds(judge.harm_at()));
@@ -42,7 +44,7 @@ pub(super) fn opinion(snapshot: &Snapshot, run: &Run, state: &mut SignalState, s
 }
 
 /// What happened since the last poll: restarts, and seconds in which pods were there, of both versions.
-fn take(snapshot: &Snapshot, run: &Run, state: &mut SignalState) -> Option<Poll> {
+fn take(snapshot: &Snapshot, run: &Run, state: &mut SignalState) -> Option<Tally> {
     let began = run.times.exposed_at?;
     let stable = snapshot.stable_pods.as_ref()?;
     let counted = state.counts.get_or_insert_default();
@@ -76,8 +78,7 @@ fn take(snapshot: &Snapshot, run: &Run, state: &mut SignalState) -> Option<Poll>
     };
     counted.run.add(&tally);
     state.until = Some(snapshot.now);
-    let poll = Poll::new(tally.canary_errors, tally.canary_requests, tally.stable_errors, tally.stable_requests);
-    (tally.canary_requests > 0).then_some(poll)
+    (tally.canary_requests > 0).then_some(tally)
 }
 
 #[allow(clippy::cast_precision_loss)] // for people

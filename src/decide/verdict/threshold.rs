@@ -5,9 +5,9 @@ use jiff::Timestamp;
 
 use super::super::tally::Increment;
 use super::super::words::{as_f64, grouped, share_text};
-use super::samples::{close, standing};
+use super::samples::{close, log, standing, values};
 use super::{Harm, Opinion, Stream, of_wave};
-use crate::api::{Percent, Run, Signal, SignalState, Tally, VerdictWord};
+use crate::api::{JudgedBy, Percent, Run, Signal, SignalState, Tally, VerdictWord};
 
 pub(super) fn opinion(
     run: &Run,
@@ -17,9 +17,13 @@ pub(super) fn opinion(
     threshold: Percent,
     stream: &Stream,
 ) -> Opinion {
+    let (before, mut news) = (values(state), Vec::new());
     for (at, increment) in of_wave(&stream.news, run) {
+        news.push(format!("{}/{}", increment.counts.canary_errors, increment.counts.canary_requests));
         take(state, signal, min_requests, threshold, *at, increment);
     }
+    let limits = vec![("threshold", threshold.to_string()), ("minRequests", min_requests.to_string())];
+    log(state, signal, (JudgedBy::Threshold, limits), before, &news);
     let wave = &stream.wave;
     let numbers = format!(
         "{} {} (limit {threshold}) on {} canary requests, stable {}",
@@ -77,7 +81,7 @@ fn said(
 }
 
 /// Adds what one scrape brought to the open sample, and closes it when it is full.
-fn take(
+pub(in super::super) fn take(
     state: &mut SignalState,
     signal: &Signal,
     min_requests: u32,

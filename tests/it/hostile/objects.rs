@@ -65,6 +65,10 @@ pub(super) fn sound(snapshot: &Snapshot, decision: &Decision) -> Result<(), Test
                 let spec = serde_json::to_value(spec).unwrap();
                 schema::refusal(schema::of("reworkevents", "spec"), &spec, "spec")
             }
+            Record::Log { log, .. } => {
+                let log = serde_json::to_value(log).unwrap();
+                schema::refusal(schema::of("decisionlogs", "spec"), &log, "spec")
+            }
             Record::Answer { status, .. } => {
                 let status = serde_json::to_value(status).unwrap();
                 schema::refusal(schema::of("interventions", "status"), &status, "status")

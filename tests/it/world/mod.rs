@@ -14,8 +14,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde_json::Value;
 use sluice::api::{
-    InterventionResult, Outcome, ReleaseSpec, ReleaseStatus, ReworkEventSpec, RolloutSpec, RolloutStatus, RouteKind,
-    names,
+    DecisionLogSpec, InterventionResult, Outcome, ReleaseSpec, ReleaseStatus, ReworkEventSpec, RolloutSpec,
+    RolloutStatus, RouteKind, names,
 };
 use sluice::decide::measure::{Measurement, Sample};
 use sluice::decide::neighbours::Neighbours;
@@ -64,6 +64,12 @@ pub struct World {
     samples: BTreeMap<(String, &'static str), Vec<Sample>>,
     /// Releases as they were written last.
     pub recorded: BTreeMap<String, (ReleaseSpec, Option<ReleaseStatus>)>,
+    /// The decision logs.
+    pub logs: BTreeMap<String, DecisionLogSpec>,
+    /// How many requests wrote them.
+    pub log_writes: u32,
+    /// The API server takes no decision logs.
+    pub log_refused: bool,
     /// What the annotations of the workload say.
     pub said: BTreeMap<String, String>,
     /// What the last decision asked for.
@@ -172,6 +178,9 @@ impl World {
             releases: BTreeMap::new(),
             reworks: BTreeMap::new(),
             recorded: BTreeMap::new(),
+            logs: BTreeMap::new(),
+            log_writes: 0,
+            log_refused: false,
             said: BTreeMap::new(),
             events: Vec::new(),
             log: Vec::new(),

@@ -5,8 +5,8 @@ use sluice::api::{Duration, Step, names};
 use sluice::decide::measure::{Access, Ask, Failure, FailureClass, Measurement, Provider, Reading, Sample, Series};
 use sluice::decide::neighbours::Neighbours;
 use sluice::decide::snapshot::{
-    CanaryFacts, GatePolicies, PodFacts, ReleaseFacts, ReplicaSetFacts, ReworkFacts, RolloutFacts, ScalerFacts,
-    Snapshot, Sought, Workload,
+    CanaryFacts, GatePolicies, LogFacts, PodFacts, ReleaseFacts, ReplicaSetFacts, ReworkFacts, RolloutFacts,
+    ScalerFacts, Snapshot, Sought, Workload,
 };
 
 use super::{World, objects, template};
@@ -128,6 +128,11 @@ impl World {
             release: run
                 .and_then(|run| self.releases.get(&run.release))
                 .map(|outcome| ReleaseFacts { ended: outcome.is_some() }),
+            log: self.status.run.as_ref().map(|run| LogFacts {
+                release: run.release.clone(),
+                served: true,
+                head: self.logs.get(&run.release).map(|log| log.head.clone()).unwrap_or_default(),
+            }),
             rework_recorded: run.is_some_and(|run| self.reworks.contains_key(&run.release)),
             escape_recorded: self
                 .status

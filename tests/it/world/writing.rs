@@ -19,6 +19,19 @@ impl World {
                 // Written again it changes nothing.
                 self.reworks.entry(name.clone()).or_insert_with(|| spec.as_ref().clone());
             }
+            Record::Log { .. } if self.log_refused => {}
+            Record::Log { name, log, onto } => {
+                self.log_writes += 1;
+                // The API server makes one only if there is none, and adds only onto the entry that is named.
+                match (self.logs.get_mut(name), onto) {
+                    (None, None) => drop(self.logs.insert(name.clone(), log.as_ref().clone())),
+                    (Some(known), Some(onto)) if known.head == *onto => {
+                        known.entries.extend(log.entries.iter().filter(|entry| entry.seq > onto.seq).cloned());
+                        known.head = log.head.clone();
+                    }
+                    (_, _) => {}
+                }
+            }
             Record::Answer { uid, status, .. } => {
                 let asked = self.asked.iter_mut().find(|(asked, _)| asked.uid == *uid).unwrap();
                 asked.1 = status.result;

@@ -3,15 +3,19 @@
 //! Owns which policy a signal is judged by (defaults, the split of alpha, what a wave must exclude) and the sentence
 //! with figures. Capital against harm is kept over the whole run; under another policy it begins anew. Must not count.
 
+mod seen;
+
 use jiff::Timestamp;
 
+pub(super) use seen::log;
+pub(in super::super) use seen::{Seen, after, fold, policy_of, verdict};
+
 use super::super::budget;
-use super::super::polls::Poll;
 use super::super::snapshot::Snapshot;
 use super::super::time::{elapsed, human};
 use super::super::words::{as_f64, grouped, odds, percent, share_text};
 use super::{Harm, Opinion, Stream};
-use crate::api::{Duration, RolloutSpec, Run, Signal, SignalState, Tally, WaveEvidence};
+use crate::api::{Duration, JudgedBy, RolloutSpec, Run, Signal, SignalState, Tally, WaveEvidence};
 use crate::judge::{self, Forecast, Judge, Policy, Stakes, Verdict};
 
 /// What earlier waves must exclude, counted from the last one. Early waves meet few users and have little traffic.
@@ -112,31 +116,6 @@ pub(super) fn judge(spec: &RolloutSpec, signal: &Signal, state: &mut SignalState
     Ok(judge)
 }
 
-/// Takes the new polls in. One without a request of the canary says nothing.
-fn look(judge: &Judge, state: &mut SignalState, polls: &[Poll], absolute: bool) {
-    let evidence = state.evidence.get_or_insert_default();
-    for poll in polls {
-        if poll.settling.canary_requests > 0 {
-            judge.look_while_settling(evidence, &counts(&poll.settling));
-        }
-        if poll.settled.canary_requests > 0 {
-            judge.look(evidence, &counts(&poll.settled));
-        }
-        if absolute && poll.settled.canary_requests > 0 && poll.settled.stable_requests == 0 {
-            judge.look(state.absolute.get_or_insert_default(), &counts(&poll.settled));
-        }
-        state.until = Some(state.until.map_or(poll.end, |until| until.max(poll.end)));
-        // Harm is final: what comes after it in the same reading cannot take it back.
-        if judge.verdict(evidence) == Verdict::Harm {
-            break;
-        }
-    }
-}
-
-fn counts(tally: &Tally) -> judge::Poll {
-    judge::Poll::new(tally.canary_errors, tally.canary_requests, tally.stable_errors, tally.stable_requests)
-}
-
 pub(super) fn opinion(
     snapshot: &Snapshot,
     run: &Run,
@@ -149,11 +128,17 @@ pub(super) fn opinion(
         Ok(judge) => judge,
         Err(why) => return Opinion::Undecided(why),
     };
-    look(&judge, state, &stream.news.polls, spec.analysis.allow_absolute_only);
-    let evidence = state.evidence.unwrap_or_default();
-    let capital = judge.capital(&evidence);
-    let absolute = state.absolute.map(|absolute| judge.capital(&absolute).floor).filter(|won| *won >= judge.harm_at());
-    let verdict = if absolute.is_some() { Verdict::Harm } else { judge.judge(&capital) };
+    let before = Seen::of(state);
+    let (mut seen, absolute) = (before, spec.analysis.allow_absolute_only);
+    let polls = &stream.news.polls;
+    let news: Vec<(Tally, Tally)> = polls.iter().map(|poll| (poll.settling, poll.settled)).collect();
+    let taken = fold(&judge, &mut seen, &news, absolute);
+    seen.keep(state);
+    for poll in polls.iter().take(taken) {
+        state.until = Some(state.until.map_or(poll.end, |until| until.max(poll.end)));
+    }
+    log(state, JudgedBy::Comparison, (&judge, absolute), (&before, &seen), news.get(..taken).unwrap_or_default());
+    let (capital, absolute, verdict) = verdict(&judge, &seen);
     let compared = |tally: &Tally| {
         format!(
             "{} {} vs {} stable on {} requests",
@@ -186,7 +171,7 @@ pub(super) fn opinion(
             let outlook = if capital.harm >= WORTH_TELLING {
                 format!("odds {} against it, {} are harm", odds(capital.harm), odds(judge.harm_at()))
             } else {
-                estimate(&judge, &evidence, run, stream, snapshot.now)
+                estimate(&judge, &seen.evidence, run, stream, snapshot.now)
             };
             Opinion::Undecided(format!("{}; {outlook}", compared(&stream.wave)))
         }

@@ -25,6 +25,12 @@ fn run() -> Run {
     run
 }
 
+fn look(judge: &Judge, state: &mut SignalState, polls: &[(Tally, Tally)], absolute: bool) {
+    let mut seen = Seen::of(state);
+    fold(judge, &mut seen, polls, absolute);
+    seen.keep(state);
+}
+
 #[test]
 fn signals_that_act_share_alpha_and_one_on_trial_takes_from_nobody() {
     let spec = spec(json!([
@@ -57,10 +63,9 @@ fn another_policy_begins_anew_and_another_exclusion_only_its_own_part() {
     let spec_of = |ratio: serde_json::Value| spec(json!([{"name": "errors", "errorRatio": ratio}]));
     let (one, mut run, mut state) = (spec_of(json!({})), run(), SignalState::default());
     let judged = judge(&one, &one.analysis.signals[0], &mut state, &run).unwrap();
-    let poll = |canary_errors| Poll {
-        end: run.step_at,
-        settling: Tally::default(),
-        settled: Tally { canary_requests: 100, canary_errors, stable_requests: 900, stable_errors: 1 },
+    let poll = |canary_errors| {
+        let settled = Tally { canary_requests: 100, canary_errors, stable_requests: 900, stable_errors: 1 };
+        (Tally::default(), settled)
     };
     look(&judged, &mut state, &[poll(5), poll(5)], false);
     let before = judged.capital(&state.evidence.unwrap());
@@ -80,13 +85,12 @@ fn another_policy_begins_anew_and_another_exclusion_only_its_own_part() {
 fn harm_is_final_whatever_is_read_after_it() {
     let (spec, run, mut state) = (spec(json!([{"name": "errors", "errorRatio": {}}])), run(), SignalState::default());
     let judged = judge(&spec, &spec.analysis.signals[0], &mut state, &run).unwrap();
-    let poll = |canary_errors| Poll {
-        end: run.step_at,
-        settling: Tally::default(),
-        settled: Tally { canary_requests: 100, canary_errors, stable_requests: 900, stable_errors: 1 },
+    let poll = |canary_errors| {
+        let settled = Tally { canary_requests: 100, canary_errors, stable_requests: 900, stable_errors: 1 };
+        (Tally::default(), settled)
     };
     // An outage of Prometheus ends: a bad time and a good time are read at once.
-    let polls: Vec<Poll> = [poll(5); 4].into_iter().chain([poll(0); 50]).collect();
+    let polls: Vec<(Tally, Tally)> = [poll(5); 4].into_iter().chain([poll(0); 50]).collect();
     look(&judged, &mut state, &polls, false);
     assert_eq!(judged.verdict(&state.evidence.unwrap()), Verdict::Harm);
 }

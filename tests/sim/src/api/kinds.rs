@@ -28,10 +28,11 @@ const fn kind(
 const ADMISSION: &str = "admissionregistration.k8s.io";
 
 /// All of them.
-pub static KINDS: [Kind; 21] = [
+pub static KINDS: [Kind; 22] = [
     kind("sluice.dev", "v1alpha1", "rollouts", "Rollout", true),
     kind("sluice.dev", "v1alpha1", "releases", "Release", true),
     kind("sluice.dev", "v1alpha1", "reworkevents", "ReworkEvent", false),
+    kind("sluice.dev", "v1alpha1", "decisionlogs", "DecisionLog", false),
     kind("sluice.dev", "v1alpha1", "interventions", "Intervention", true),
     kind("sluice.dev", "v1alpha1", "metricsproviders", "MetricsProvider", false),
     kind("sluice.dev", "v1alpha1", "notificationsinks", "NotificationSink", true),

@@ -40,7 +40,8 @@ pub fn changed(written: &Written, moment: &Moment<'_>, found: &mut Vec<String>) 
     let mut say = |what: &str| found.push(format!("I5: {} {}: {what}", key.kind, key.name));
     let (old, new) = match (&change.old, &change.new) {
         (None, Some(_)) => {
-            let ours = ["Release", "ReworkEvent", "Event"].contains(&key.kind) || key.name.contains("canary");
+            let ours =
+                ["Release", "ReworkEvent", "DecisionLog", "Event"].contains(&key.kind) || key.name.contains("canary");
             if !ours {
                 say("is created");
             }
@@ -93,6 +94,7 @@ pub fn changed(written: &Written, moment: &Moment<'_>, found: &mut Vec<String>) 
         "HorizontalPodAutoscaler" => same(&["/spec/behavior"]),
         "Rollout" => same(&["/status", "/metadata/finalizers"]),
         "Release" | "Intervention" => same(&["/status"]),
+        "DecisionLog" => same(&["/spec/entries", "/spec/head"]),
         "Event" | "Lease" => true,
         _ => false,
     };
