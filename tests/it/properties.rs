@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use sluice::api::{Action, Outcome, Step};
 use sluice::decide;
 
+use crate::logbook;
 use crate::neighbours::{allow, database};
 use crate::world::{Behaviour, World, comparing};
 
@@ -190,6 +191,13 @@ proptest! {
         prop_assert!(again.records.is_empty());
         prop_assert!(world.share() == 0.0 && !world.has_canary());
         prop_assert!(!world.neighbours.policies.iter().any(|policy| policy.ours));
+        // Of every attempt there is a log without a break, whatever died or came late, and it says what was decided.
+        for release in world.releases.keys() {
+            let log = world.logs.get(release);
+            prop_assert!(log.is_some(), "{release} has no log");
+            prop_assert_eq!(log.and_then(|log| logbook::replayed(release, log).differs), None, "{}", release);
+        }
+        prop_assert!(world.status.run.as_ref().is_none_or(|run| run.log.pending.is_empty()));
     }
 
     #[test]
