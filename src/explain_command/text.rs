@@ -35,10 +35,7 @@ fn entry(line: &Line, output: &mut impl Write) -> io::Result<()> {
     let wave = wave.map_or_else(|| "before the waves".to_owned(), |wave| format!("wave {wave}"));
     let why = reason.as_ref().map(|reason| format!(", {reason}")).unwrap_or_default();
     let by = by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
-    let said = match verdict {
-        VerdictWord::None => String::new(),
-        word => format!(": {}", spoken(*word)),
-    };
+    let said = if *verdict == VerdictWord::None { String::new() } else { format!(": {}", spoken(*verdict)) };
     writeln!(output, "{seq:>4}  {at}  {what}{by}{why}; {wave}, {weight}%{said}")?;
     for (signal, replayed) in line.entry.signals.iter().zip(&line.replayed) {
         if !signal.looks.is_empty() || signal.blind.is_some() {

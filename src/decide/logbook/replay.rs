@@ -101,7 +101,7 @@ struct Known {
 #[derive(Debug, Clone)]
 enum State {
     /// The evidence, and the part of the policy under which it was gathered.
-    Seen(Seen, Vec<String>),
+    Seen(Box<Seen>, Vec<String>),
     Samples(Values),
 }
 
@@ -242,7 +242,7 @@ fn compared(look: &Look, known: &mut Known, line: &mut SignalLine) -> Result<Ver
         .map(|name| look.policy.get(name).cloned().unwrap_or_default())
         .collect();
     if let Some(State::Seen(earlier, under)) = &known.state {
-        let mut next = *earlier;
+        let mut next = **earlier;
         next.evidence.next_wave();
         let same = |one: &Seen| differ(&after(&judge, one), &after(&judge, &seen)).is_none();
         let anew = seen.evidence.is_fresh() && *under != gathered;
@@ -268,7 +268,7 @@ fn compared(look: &Look, known: &mut Known, line: &mut SignalLine) -> Result<Ver
     line.counted = Some(counted);
     line.harm = Some([capital.harm.max(capital.fuse * judge.harm_at() / judge.fuse_at()), judge.harm_at()]);
     line.safe = Some([capital.safe, judge.safe_at()]);
-    known.state = Some(State::Seen(seen, gathered));
+    known.state = Some(State::Seen(Box::new(seen), gathered));
     Ok(match (verdict, look.by) {
         (Verdict::Harm, _) => VerdictWord::Harm,
         // Restarts are too rare to hold a wave up.
