@@ -72,7 +72,7 @@ test: tools lint unit sim e2e ## Set up what is needed and run every test
 .PHONY: unit
 unit: ## Run the tests that need no cluster
 	cargo test --locked --workspace --lib --bins
-	cargo test --locked --test it
+	cargo test --locked --test it --test memory
 
 # `make sim SEEDS=100..200` runs these, `make sim SEEDS=17..18 HISTORY=1` shows what happens in one.
 SEEDS ?= 10000
@@ -126,8 +126,8 @@ chaos: tools build ## Run every other end-to-end test with the fault proxy betwe
 	SLUICE_CHAOS=1 tests/e2e.sh $(TESTBED) chaos $(RELEASE) $(E2E_THREADS)
 
 .PHONY: bench
-bench: ## Measure what one poll costs the judge
-	cargo bench --locked --bench update
+bench: ## Measure what one poll costs the judge, and what counting the delivery figures costs
+	cargo bench --locked --bench update --bench delivery
 
 # `make bench-verdicts TABLES=--quick` prints coarse tables and leaves docs/ alone.
 TABLES ?=

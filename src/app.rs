@@ -15,6 +15,7 @@ use tokio::task::{JoinError, JoinSet};
 
 use crate::clock::Clock;
 use crate::controller::{Context, Memories, reconcile, retry, sweep};
+use crate::delivery::Live;
 use crate::leadership::{self, Ended, Leadership, Writer};
 use crate::notify::{HttpPost, Notifier, Post};
 use crate::observe::OwnSecrets;
@@ -106,7 +107,8 @@ pub async fn operate(ground: Ground, options: Options, told_to_stop: impl Future
         }
         None => (None, Leadership::always()),
     };
-    let (registry, own) = metrics::registry(metrics::Sources::of(&stores, &leadership));
+    let delivery = Live::of(&stores);
+    let (registry, own) = metrics::registry(metrics::Sources::of(&stores, &delivery, &leadership));
     let (poll_wake, mut poll_inbox) = mpsc::channel(QUEUE);
     let account = format!("system:serviceaccount:{own_namespace}:{}", options.account);
     let poller = Poller::new(clock.clone(), source, poll_wake, Arc::new(own.clone()));
@@ -118,6 +120,7 @@ pub async fn operate(ground: Ground, options: Options, told_to_stop: impl Future
         client,
         writer,
         stores: stores.clone(),
+        delivery: delivery.clone(),
         poller: poller.clone(),
         metrics: own,
         reporter,
@@ -140,6 +143,16 @@ pub async fn operate(ground: Ground, options: Options, told_to_stop: impl Future
             (kind, Ok(()))
         });
     }
+    let keeping = delivery.keep(context.clock.clone(), stores.clone(), leadership.clone(), wake.clone());
+    let mut figures_stop = stop.clone();
+    tasks.spawn(async move {
+        tokio::select! {
+            biased;
+            _ = figures_stop.changed() => {}
+            () = keeping => {}
+        }
+        ("figures", Ok(()))
+    });
     let running = poller.clone();
     let poll_stop = until(stop.clone());
     tasks.spawn(async move {

@@ -15,6 +15,7 @@ use kube::{Client, ResourceExt};
 use crate::api::{Rollout, Step};
 use crate::clock::{self, Clock};
 use crate::decide::{self, Decision, Notice, Record, Snapshot};
+use crate::delivery::Live;
 use crate::leadership::Writer;
 use crate::observe::Remembered;
 use crate::prometheus::Poller;
@@ -36,6 +37,8 @@ pub struct Context {
     pub writer: Writer,
     /// The caches.
     pub stores: Stores,
+    /// The delivery figures.
+    pub delivery: Live,
     /// The answers of Prometheus.
     pub poller: Poller,
     /// The operator's own metrics.
@@ -174,7 +177,11 @@ struct Done {
 }
 
 async fn pass(key: &RolloutRef, rollout: &Rollout, live: bool, ctx: &Context) -> Result<Done, Error> {
-    let remembered = Remembered { live, ..ctx.memory(key, |memory| memory.remembered.clone()) };
+    let delivery = {
+        let shown = rollout.status.as_ref().is_some_and(|status| status.delivery.is_some());
+        ctx.delivery.shown(&rollout.namespace().unwrap_or_default(), &rollout.name_any(), shown)
+    };
+    let remembered = Remembered { live, delivery, ..ctx.memory(key, |memory| memory.remembered.clone()) };
     let readings = ctx.poller.readings(&plain(key));
     let now = ctx.clock.now();
     let observed =

@@ -14,7 +14,8 @@
 //! writes only while it does.
 //!
 //! [`controller`] is these calls in this order. [`prometheus`] asks what `decide` named, in tasks of its own, so that
-//! a hanging query delays nobody's rollback. [`notify`] tells others what happened, from the records. [`api`] is the contract with users. [`app`] wires everything together.
+//! a hanging query delays nobody's rollback. [`notify`] tells others what happened, from the records. [`delivery`] keeps
+//! figures counted from the records. [`api`] is the contract with users. [`app`] wires everything together.
 //!
 //! State lives in the cluster: what a later pass needs is in `Rollout.status`, every timer is derived from it, and a
 //! crash at any line is harmless.
@@ -27,6 +28,7 @@ pub mod clock;
 pub mod controller;
 pub mod crds;
 pub mod decide;
+pub mod delivery;
 pub mod explain_command;
 pub mod figures;
 pub mod judge;

@@ -10,6 +10,7 @@ mod change;
 mod conditions;
 mod decision_log;
 mod defect;
+mod delivery;
 mod evidence;
 mod governance;
 mod intervention;
@@ -33,6 +34,7 @@ pub use decision_log::{
     DecisionLog, DecisionLogSpec, JudgedBy, LogEntry, LogHead, LogSignal, LogState, Look, Unlogged, Values,
 };
 pub use defect::{CLASSES, Defect, REMEMBERED_DAYS, Symptom};
+pub use delivery::DeliveryFigures;
 pub use evidence::{Cursors, KeptEvidence, KeptSignal, OpenPoll, SignalState, Tally, TrafficState, WaveForecast};
 pub use governance::{Answered, Conflicts, Escaped, Hold, Intervened, LetThrough, ScalerBackup, Watching};
 pub use intervention::{Action, Intervention, InterventionResult, InterventionSpec, InterventionStatus};

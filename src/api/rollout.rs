@@ -76,6 +76,13 @@ const SERVICE_NAME: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
         json_path = ".status.run.release",
         description = "Record of the attempt in progress, or of the last one",
         priority = 1
+    ),
+    printcolumn(
+        name = "Delivery",
+        type_ = "string",
+        json_path = ".status.delivery.summary",
+        description = "Deployments, failed ones and rework in one sentence",
+        priority = 1
     )
 )]
 #[serde(rename_all = "camelCase")]

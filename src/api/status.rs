@@ -11,6 +11,7 @@ use super::change::{Change, Classification};
 use super::conditions::Condition;
 use super::decision_log::LogState;
 use super::defect::Symptom;
+use super::delivery::DeliveryFigures;
 use super::evidence::{KeptEvidence, SignalState, Tally, TrafficState, WaveForecast};
 use super::governance::{Answered, Conflicts, Hold, Intervened, LetThrough, ScalerBackup, Watching};
 use super::release::{Outcome, Stage, Times, Trigger};
@@ -96,6 +97,9 @@ pub struct RolloutStatus {
     /// How many attempts were taken back after exposure.
     #[serde(default)]
     pub rollbacks: u32,
+    /// What the records add up to; absent before the first one. At most an hour old while nothing is being released.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivery: Option<DeliveryFigures>,
 }
 
 /// What Sluice is doing, in one word.

@@ -58,6 +58,12 @@ pub(super) struct Draft<'a> {
 const TIMELINE_ROOM: usize = 58;
 /// How many a status may have.
 const TIMELINE_MOST: usize = 64;
+/// The longest message of one, in characters: it is kept for as long as the Release is.
+const ENTRY_LONGEST: usize = 1000;
+
+fn entry(at: jiff::Timestamp, reason: &str, message: &str) -> TimelineEntry {
+    TimelineEntry { at, reason: reason.to_owned(), message: message.chars().take(ENTRY_LONGEST).collect() }
+}
 
 impl<'a> Draft<'a> {
     pub(super) fn new(s: &'a Snapshot) -> Self {
@@ -137,7 +143,7 @@ impl<'a> Draft<'a> {
         super::logbook::decided(self.s, run, reason, None);
         let mut key = format!("{}.{}", run.release, run.timeline.len());
         if run.timeline.len() < TIMELINE_MOST {
-            run.timeline.push(TimelineEntry { at: now, reason: reason.to_owned(), message: message.clone() });
+            run.timeline.push(entry(now, reason, &message));
         } else {
             // With one entry more the API server would refuse the whole status.
             key = format!("{key}.{reason}");
@@ -150,7 +156,7 @@ impl<'a> Draft<'a> {
         let now = self.s.now;
         if let Some(run) = self.status.run.as_mut().filter(|run| run.timeline.len() < TIMELINE_ROOM) {
             super::logbook::decided(self.s, run, reason, None);
-            run.timeline.push(TimelineEntry { at: now, reason: reason.to_owned(), message });
+            run.timeline.push(entry(now, reason, &message));
         }
     }
 

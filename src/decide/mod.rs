@@ -18,6 +18,7 @@ mod canary;
 mod change;
 mod check;
 mod closing;
+mod delivery;
 mod draft;
 mod evidence;
 mod gate;
@@ -94,6 +95,7 @@ pub fn decide(snapshot: &Snapshot) -> Decision {
             }
             gate::let_through(&mut draft);
         }
+        delivery::take_over(&mut draft);
     }
     if let Some(run) = draft.active().cloned()
         && snapshot.release.is_none()

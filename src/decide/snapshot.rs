@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::measure::{Provider, Reading};
 use super::neighbours::Neighbours;
-use crate::api::{Action, LogHead, RolloutSpec, RolloutStatus, RouteKind, Symptom};
+use crate::api::{Action, DeliveryFigures, LogHead, RolloutSpec, RolloutStatus, RouteKind, Symptom};
 
 /// The world of one Rollout at one moment.
 #[derive(Debug, Clone, Serialize)]
@@ -74,6 +74,8 @@ pub struct Snapshot {
     pub group_busy: Option<String>,
     /// The last write that failed in this process, if no later one succeeded.
     pub last_error: Option<String>,
+    /// What the records of this Rollout add up to, if that was counted yet and there are any.
+    pub delivery: Option<DeliveryFigures>,
 }
 
 /// The Rollout as read.

@@ -24,7 +24,7 @@ use serde::Serialize;
 pub use deployments::{Deployment, Lead};
 pub use failures::{FailedBy, Failure, Link, LinkedBy};
 pub use numbers::{FEWEST, Rate, Spread};
-pub use records::{Attempt, Facts, Key, facts};
+pub use records::{Attempt, Facts, Key, facts, facts_of};
 pub use rework::{Recovered, RecoveredBy, ReworkBy};
 pub use summary::{
     Batch, Batches, ChangeFail, Figures, Frequency, LeadTime, OpenFailure, Recovery, Rework, Segments, StageCount,

@@ -124,6 +124,15 @@ pub struct Facts {
 
 /// What the records say.
 pub fn facts(releases: &[Release], events: &[ReworkEvent], reclassifications: &[Reclassification]) -> Facts {
+    facts_of(releases, events, reclassifications)
+}
+
+/// The same of records that are kept somewhere else.
+pub fn facts_of<'a>(
+    releases: impl IntoIterator<Item = &'a Release>,
+    events: impl IntoIterator<Item = &'a ReworkEvent>,
+    reclassifications: impl IntoIterator<Item = &'a Reclassification>,
+) -> Facts {
     let mut notes = Vec::new();
     let mut found: BTreeMap<Key, &Release> = BTreeMap::new();
     for release in releases {
@@ -154,13 +163,14 @@ pub fn facts(releases: &[Release], events: &[ReworkEvent], reclassifications: &[
             )),
         }
     }
-    let mut events: Vec<(Key, &ReworkEvent)> = events.iter().map(|event| (named(&event.metadata), event)).collect();
+    let mut events: Vec<(Key, &ReworkEvent)> =
+        events.into_iter().map(|event| (named(&event.metadata), event)).collect();
     events.sort_by_cached_key(|(key, event)| (key.clone(), text(event)));
     for (key, event) in events {
         learn(&mut attempts, &mut notes, &key, event);
     }
     let mut said: Vec<(Timestamp, Key, &Reclassification)> = reclassifications
-        .iter()
+        .into_iter()
         .map(|one| (created(&one.metadata).unwrap_or(Timestamp::MIN), named(&one.metadata), one))
         .collect();
     said.sort_by_cached_key(|(at, key, one)| (*at, key.clone(), text(one)));

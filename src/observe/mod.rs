@@ -26,7 +26,9 @@ use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::api::{Intervention, OnRollback, Outcome, Revision, Rollout, RolloutSpec, RouteKind, Run, Step, names};
+use crate::api::{
+    DeliveryFigures, Intervention, OnRollback, Outcome, Revision, Rollout, RolloutSpec, RouteKind, Run, Step, names,
+};
 use crate::decide::measure::Reading;
 use crate::decide::snapshot::{
     GateProof, InterventionFacts, LogFacts, PodFacts, ReleaseFacts, ReplicaSetFacts, RolloutFacts, RouteFacts,
@@ -53,6 +55,8 @@ pub struct Remembered {
     pub last_error: Option<String>,
     /// The caches have proven to be old: ask the API server.
     pub live: bool,
+    /// What the records of the Rollout add up to.
+    pub delivery: Option<DeliveryFigures>,
 }
 
 /// A read that failed.
@@ -241,6 +245,7 @@ pub async fn observe(
         neighbours,
         gate: remembered.gate,
         last_error: remembered.last_error,
+        delivery: remembered.delivery,
         rollout: RolloutFacts {
             rival: rival(&stores.rollouts.state(), rollout),
             name,

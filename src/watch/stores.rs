@@ -24,7 +24,9 @@ use super::policies::{
 use super::routes::{GrpcRouteView, HttpRouteView};
 use super::triggers::{self, Concerns};
 use super::views::{DeploymentView, EndpointSliceView, PodView, ReplicaSetView, ScalerView, ServiceView};
-use crate::api::{Intervention, MetricsProvider, NotificationSink, Release, ReworkEvent, Rollout, names};
+use crate::api::{
+    Intervention, MetricsProvider, NotificationSink, Reclassification, Release, ReworkEvent, Rollout, names,
+};
 use crate::decide::snapshot::GatePolicies;
 
 /// After so many seconds the API server ends a watch, and it is begun again. One that has said nothing for
@@ -75,6 +77,8 @@ pub struct Stores {
     pub reworks: Store<ReworkEvent>,
     /// DecisionLogs, without their entries; empty where the cluster does not serve them.
     pub logs: Store<LogView>,
+    /// What people say about Releases afterwards; empty where the cluster does not serve it.
+    pub reclassifications: Store<Reclassification>,
     /// Interventions.
     pub interventions: Store<Intervention>,
     /// HorizontalPodAutoscalers.
@@ -177,6 +181,7 @@ pub fn stores(client: &Client, freshness: &Freshness, wake: &mpsc::Sender<Rollou
         reworks: kinds.watch::<ReworkEvent>("ReworkEvent", every()),
         // Each may be large: not many at a time.
         logs: kinds.watch_if_served::<LogView>("DecisionLog", every().page_size(LOGS_AT_ONCE)),
+        reclassifications: kinds.watch_if_served::<Reclassification>("Reclassification", every()),
         interventions: kinds.watch::<Intervention>("Intervention", every()),
         scalers: kinds.watch::<ScalerView>("HorizontalPodAutoscaler", every()),
         gate: PolicyStores {
@@ -234,11 +239,7 @@ impl Kinds<'_> {
         let (store, writer) = reflector::store();
         let api = Api::<Guarded<K>>::all(self.client.clone());
         let known = store.clone();
-        let slim = |mut object: K| {
-            object.slim();
-            object
-        };
-        let keep = move |event| readable(kind, &known, event).map(|event| each(event, slim));
+        let keep = move |event| readable(kind, &known, event).map(|event| each(event, kept));
         let changes = objects(kind, needed, api, config, keep, writer, self.freshness);
         let (wake, rollouts) = (self.wake.clone(), self.rollouts.clone());
         let task = changes.for_each(move |object| {
@@ -343,6 +344,13 @@ fn not_served(error: &watcher::Error) -> bool {
         | watcher::Error::WatchStartFailed(kube::Error::Api(status))
             if status.code == 404
     )
+}
+
+/// What a cache keeps of an object.
+pub fn kept<K: Concerns>(mut object: K) -> K {
+    trim(&mut object);
+    object.slim();
+    object
 }
 
 /// Takes off what nobody reads: managedFields are the larger part of most objects.

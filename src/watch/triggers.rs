@@ -6,7 +6,9 @@ use super::policies::{PolicyKind, PolicyView};
 use super::routes::{RouteView, Sort};
 use super::stores::RolloutRef;
 use super::views::{DeploymentView, EndpointSliceView, PodView, ReplicaSetView, ScalerView, ServiceView};
-use crate::api::{Intervention, MetricsProvider, NotificationSink, Release, ReworkEvent, Rollout, Step, names};
+use crate::api::{
+    Intervention, MetricsProvider, NotificationSink, Reclassification, Release, ReworkEvent, Rollout, Step, names,
+};
 
 /// Says whether a change of an object concerns a Rollout of the same namespace.
 pub trait Concerns: Resource<DynamicType = ()> {
@@ -135,6 +137,12 @@ impl Concerns for Release {
 impl Concerns for ReworkEvent {
     fn concerns(&self, rollout: &Rollout) -> bool {
         self.spec.rollout == rollout.name_any()
+    }
+}
+
+impl Concerns for Reclassification {
+    fn concerns(&self, _: &Rollout) -> bool {
+        false // it changes figures, which are counted beside the passes
     }
 }
 

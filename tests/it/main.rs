@@ -13,6 +13,7 @@ mod budget;
 mod commits;
 mod comparing;
 mod crds;
+mod delivery;
 mod deploy;
 mod examples;
 mod figures;

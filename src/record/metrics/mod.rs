@@ -6,6 +6,7 @@
 
 mod analysis;
 mod counted;
+mod delivery;
 mod encode;
 mod past;
 mod queries;
@@ -34,6 +35,7 @@ use queries::QueryErrors;
 
 use crate::api::{MetricsProvider, Release, ReworkEvent, Rollout, RolloutSpec, RolloutStatus};
 use crate::decide::measure::FailureClass;
+use crate::delivery::Live;
 use crate::leadership::Leadership;
 use crate::watch::{Freshness, RolloutRef, Stores};
 
@@ -77,6 +79,8 @@ pub struct Sources {
     pub reworks: Store<ReworkEvent>,
     /// MetricsProviders.
     pub providers: Store<MetricsProvider>,
+    /// The delivery figures.
+    pub delivery: Live,
     /// How well each kind is being watched.
     pub freshness: Freshness,
     /// Whether this process leads.
@@ -85,12 +89,13 @@ pub struct Sources {
 
 impl Sources {
     /// What of the caches is told, and who tells it.
-    pub fn of(stores: &Stores, leadership: &Leadership) -> Self {
+    pub fn of(stores: &Stores, delivery: &Live, leadership: &Leadership) -> Self {
         Self {
             rollouts: stores.rollouts.clone(),
             releases: stores.releases.clone(),
             reworks: stores.reworks.clone(),
             providers: stores.providers.clone(),
+            delivery: delivery.clone(),
             freshness: stores.freshness.clone(),
             leadership: leadership.clone(),
         }
@@ -226,7 +231,7 @@ impl fmt::Debug for Told {
 
 impl Collector for Told {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let Sources { rollouts, releases, reworks, providers, freshness, leadership } = &self.sources;
+        let Sources { rollouts, releases, reworks, providers, delivery, freshness, leadership } = &self.sources;
         let mut families = Families(&mut encoder);
         let leads = leadership.may_write();
         families.gauges("leader", "1 while this process holds the Lease and decides", |put| {
@@ -264,6 +269,7 @@ impl Collector for Told {
         past::encode(&all, &mut families)?;
         self.counted.encode(&known, &mut families)?;
         records::rework(reworks, &known, &mut families)?;
-        records::durations(releases, &known, &mut families)
+        records::durations(releases, &known, &mut families)?;
+        delivery::encode(delivery, &all, &known, &mut families)
     }
 }

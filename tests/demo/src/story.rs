@@ -1,5 +1,7 @@
 //! The story: a good version, a bad version, a summary.
 
+use std::io::Write;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -45,7 +47,9 @@ pub(crate) async fn tell(options: &Options) -> Result<()> {
     let bad = bad(&cluster, &traffic).await?;
     let total = traffic.stop().await;
     ensure!(total.skipped == 0, "the client could not keep its pace: {} requests were not sent", total.skipped);
-    summary(&cluster, &good, &bad, &total, began.elapsed());
+    summary(&good, &bad, &total, began.elapsed());
+    figures(&cluster)?;
+    look_around(&cluster);
     Ok(())
 }
 
@@ -200,7 +204,7 @@ async fn bad(cluster: &Cluster, traffic: &load::Handle) -> Result<Bad> {
     Ok(Bad { to_verdict, to_zero, failed, at_full, served: bad.0 })
 }
 
-fn summary(cluster: &Cluster, good: &Good, bad: &Bad, total: &Summary, took: Duration) {
+fn summary(good: &Good, bad: &Bad, total: &Summary, took: Duration) {
     heading("What happened");
     let shares: Vec<String> = good.shares.iter().map(|(weight, share)| format!("{weight}% ({share:.1}%)")).collect();
     line(&format!(
@@ -222,6 +226,36 @@ fn summary(cluster: &Cluster, good: &Good, bad: &Bad, total: &Summary, took: Dur
         total.failed,
         took.as_secs_f64()
     ));
+}
+
+/// The figures of the report, from the records of this demo. The operator counts the same in the background.
+fn figures(cluster: &Cluster) -> Result<()> {
+    let objects = "releases.sluice.dev,reworkevents.sluice.dev,reclassifications.sluice.dev";
+    let records = cluster.kubectl.text(&["get", objects, "-n", "demo", "-o", "yaml"])?;
+    heading("The delivery figures of these two attempts");
+    typed(&format!("kubectl get {objects} -n demo -o yaml | sluice report --from - --since 7d"));
+    indented(report(&records)?.trim_end());
+    Ok(())
+}
+
+/// What `sluice report` prints of these records; the program lies beside this one.
+fn report(records: &str) -> Result<String> {
+    let demo = std::env::current_exe().context("where this program lies is not known")?;
+    let sluice = demo.with_file_name("sluice");
+    let mut child = Command::new(&sluice)
+        .args(["report", "--from", "-", "--since", "7d"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("{} cannot be run; `make build` builds it", sluice.display()))?;
+    child.stdin.take().context("sluice has no input")?.write_all(records.as_bytes())?;
+    let output = child.wait_with_output()?;
+    ensure!(output.status.success(), "sluice report: {}", String::from_utf8_lossy(&output.stderr).trim());
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+fn look_around(cluster: &Cluster) {
     heading("Look around");
     let testbed = std::env::var("SLUICE_TESTBED").ok().filter(|_| cluster.alertmanager_url.is_some());
     let prefix = testbed.as_ref().map(|_| "make shell    # then:\n  ").unwrap_or_default();

@@ -1,5 +1,6 @@
 //! What is told to Prometheus, and what is made of it: exposition, rules, dashboards, and the pages about them.
 
+mod delivery;
 mod exposition;
 mod generated;
 mod pages;

@@ -4,7 +4,8 @@ use kube::core::DeserializeGuard;
 use kube::runtime::reflector::{Lookup, store::Writer};
 use kube::runtime::watcher::Event;
 use serde_json::{Value, json};
-use sluice::api::{MetricsProvider, Release, ReworkEvent, Rollout};
+use sluice::api::{MetricsProvider, Reclassification, Release, ReworkEvent, Rollout};
+use sluice::delivery::Live;
 use sluice::leadership::{Leadership, Term};
 use sluice::record::metrics::{self, Metrics, Sources};
 use sluice::watch::Freshness;
@@ -17,6 +18,8 @@ pub struct Told {
     pub releases: Writer<Release>,
     pub reworks: Writer<ReworkEvent>,
     pub providers: Writer<MetricsProvider>,
+    pub reclassifications: Writer<Reclassification>,
+    pub delivery: Live,
     pub metrics: Metrics,
     registry: prometheus_client::registry::Registry,
     // What it was told of may not go.
@@ -41,6 +44,8 @@ impl Told {
     pub fn new(leads: bool) -> Self {
         let (rollouts, releases) = (Writer::default(), Writer::default());
         let (reworks, providers) = (Writer::default(), Writer::default());
+        let reclassifications = Writer::default();
+        let delivery = Live::new(releases.as_reader(), reworks.as_reader(), reclassifications.as_reader());
         let (terms, told) = tokio::sync::watch::channel(if leads { Term::Always } else { Term::Standby });
         let freshness = Freshness::default();
         freshness.ready("Rollout");
@@ -49,10 +54,11 @@ impl Told {
             releases: releases.as_reader(),
             reworks: reworks.as_reader(),
             providers: providers.as_reader(),
+            delivery: delivery.clone(),
             freshness,
             leadership: Leadership::told(told),
         });
-        Self { rollouts, releases, reworks, providers, metrics, registry, _terms: terms }
+        Self { rollouts, releases, reworks, providers, reclassifications, delivery, metrics, registry, _terms: terms }
     }
 
     /// One Rollout in its second wave, one at rest that nothing is known of, what was recorded, and a provider.

@@ -14,8 +14,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde_json::Value;
 use sluice::api::{
-    DecisionLogSpec, InterventionResult, Outcome, ReleaseSpec, ReleaseStatus, ReworkEventSpec, RolloutSpec,
-    RolloutStatus, RouteKind, names,
+    DecisionLogSpec, DeliveryFigures, InterventionResult, Outcome, ReleaseSpec, ReleaseStatus, ReworkEventSpec,
+    RolloutSpec, RolloutStatus, RouteKind, names,
 };
 use sluice::decide::measure::{Measurement, Sample};
 use sluice::decide::neighbours::Neighbours;
@@ -126,6 +126,8 @@ pub struct World {
     pub escaped: BTreeSet<String>,
     /// Words and counts are committed as seldom as the controller does: when they were last. `None`: in every pass.
     pub seldom: Option<Timestamp>,
+    /// What its records add up to, if that was counted.
+    pub delivery: Option<DeliveryFigures>,
 }
 
 impl World {
@@ -196,6 +198,7 @@ impl World {
             known: BTreeSet::new(),
             escaped: BTreeSet::new(),
             seldom: None,
+            delivery: None,
         }
     }
 

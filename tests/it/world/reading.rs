@@ -181,6 +181,7 @@ impl World {
             },
             gate: self.gate.clone(),
             last_error: None,
+            delivery: self.delivery.clone(),
         }
     }
 
