@@ -38,14 +38,12 @@ impl One<'_> {
     }
 }
 
+/// A further label, if there is one, and what is told with it, if anything.
+type Value = (Option<(&'static str, &'static str)>, Option<f64>);
 type Put<'p> = dyn FnMut(Labels<'_>, f64) -> fmt::Result + 'p;
 
 /// A series for each service and window, with more labels and their value for each.
-fn each<const N: usize>(
-    all: &[One<'_>],
-    put: &mut Put<'_>,
-    values: impl Fn(Counts) -> [(Option<(&'static str, &'static str)>, Option<f64>); N],
-) -> fmt::Result {
+fn each<const N: usize>(all: &[One<'_>], put: &mut Put<'_>, values: impl Fn(Counts) -> [Value; N]) -> fmt::Result {
     for one in all {
         for days in WINDOWS {
             let window = format!("{days}d");
@@ -61,7 +59,7 @@ fn each<const N: usize>(
     Ok(())
 }
 
-fn quantiles(spread: Option<Spread>) -> [(Option<(&'static str, &'static str)>, Option<f64>); 2] {
+fn quantiles(spread: Option<Spread>) -> [Value; 2] {
     [
         (Some(("quantile", "0.5")), spread.map(|spread| spread.median_seconds)),
         (Some(("quantile", "0.9")), spread.map(|spread| spread.p90_seconds)),
