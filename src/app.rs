@@ -1,4 +1,4 @@
-//! Wiring: client, watches, poller, notifier, election, controller, admin server, and a graceful stop. The only place
+//! Wiring: client, watches, poller, notifier, drafter, election, controller, admin server, and a graceful stop. The only place
 //! besides the poller and the notifier that starts tasks. Every choice between events is `biased`: what happened once can be made to happen again.
 
 use std::net::SocketAddr;
@@ -16,6 +16,7 @@ use tokio::task::{JoinError, JoinSet};
 use crate::clock::Clock;
 use crate::controller::{Context, Memories, reconcile, retry, sweep};
 use crate::delivery::Live;
+use crate::drafts::{self, Drafter};
 use crate::leadership::{self, Ended, Leadership, Writer};
 use crate::notify::{HttpPost, Notifier, Post};
 use crate::observe::OwnSecrets;
@@ -51,6 +52,8 @@ pub struct Options {
     pub lease: Option<String>,
     /// How long records are kept.
     pub keep: Keep,
+    /// For which failures postmortems are drafted.
+    pub drafts: drafts::Policy,
 }
 
 /// What the operator stands on: the cluster, its clock and whoever answers for Prometheus.
@@ -115,6 +118,8 @@ pub async fn operate(ground: Ground, options: Options, told_to_stop: impl Future
     let writer = Writer::new(client.clone(), leadership.clone());
     let notifier = Notifier::new(clock.clone(), &stores, post, writer.clone(), leadership.clone());
     let reporter = options.reporter.clone();
+    let (reading, writing, leads) = (client.clone(), writer.clone(), leadership.clone());
+    let drafter = Drafter::new(clock.clone(), &stores, reading, writing, leads, options.drafts, reporter.clone());
     let context = Arc::new(Context {
         clock,
         client,
@@ -172,6 +177,11 @@ pub async fn operate(ground: Ground, options: Options, told_to_stop: impl Future
     tasks.spawn(async move {
         notifier.run(notifier_stop).await;
         ("notifier", Ok(()))
+    });
+    let drafter_stop = until(stop.clone());
+    tasks.spawn(async move {
+        drafter.run(drafter_stop).await;
+        ("drafter of postmortems", Ok(()))
     });
     let sweeping = Arc::clone(&context);
     let mut sweep_stop = stop.clone();

@@ -6,10 +6,11 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::api::PostmortemCause;
 use crate::decide::reasons::{self, REASONS};
 use crate::decide::steps;
 use crate::record::retention::Keep;
-use crate::{app, crds, explain_command, judge_command, report_command, telemetry};
+use crate::{app, crds, drafts, explain_command, judge_command, postmortem_command, report_command, telemetry};
 
 /// Progressive rollout controller for Kubernetes.
 #[derive(Debug, Parser)]
@@ -42,6 +43,8 @@ enum Command {
     Explain(explain_command::Args),
     /// Say how often releases are made, how many fail and how long that lasts, from the records.
     Report(report_command::Args),
+    /// Draft a postmortem about one Release, from the records.
+    Postmortem(postmortem_command::Args),
 }
 
 #[derive(Debug, clap::Args)]
@@ -84,6 +87,48 @@ struct RunArgs {
     /// So many Releases of each Rollout are kept, and as many ReworkEvents; the newest 20 always.
     #[arg(long, env = "SLUICE_KEEP_EACH", value_name = "COUNT", default_value_t = Keep::default().each)]
     keep_each: usize,
+    /// For which failures a Postmortem is drafted by itself; None for none.
+    #[arg(
+        long,
+        env = "SLUICE_DRAFT_POSTMORTEMS",
+        value_name = "CAUSES",
+        value_enum,
+        ignore_case = true,
+        value_delimiter = ',',
+        default_value = "Escaped,Recurrence,BreakGlass"
+    )]
+    draft_postmortems: Vec<DraftFor>,
+}
+
+/// What a Postmortem is drafted for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "PascalCase")]
+pub enum DraftFor {
+    /// Failures that served everybody, or took more than 20 % of the month's error budget.
+    Escaped,
+    /// Failures whose signature was recorded in the 90 days before.
+    Recurrence,
+    /// Templates that rolled unproven.
+    BreakGlass,
+    /// Nothing; stands alone.
+    None,
+}
+
+/// The policy that these words make.
+fn draft_policy(words: &[DraftFor]) -> anyhow::Result<drafts::Policy> {
+    let cause = |word: &DraftFor| match word {
+        DraftFor::Escaped => Some(PostmortemCause::Escaped),
+        DraftFor::Recurrence => Some(PostmortemCause::Recurrence),
+        DraftFor::BreakGlass => Some(PostmortemCause::BreakGlass),
+        DraftFor::None => None,
+    };
+    let causes: Vec<PostmortemCause> = words.iter().filter_map(cause).collect();
+    anyhow::ensure!(
+        causes.is_empty() || !words.contains(&DraftFor::None),
+        "--draft-postmortems: None stands alone; leave it out, or the {} other words",
+        causes.len()
+    );
+    Ok(drafts::Policy::new(causes))
 }
 
 /// How logs are written.
@@ -113,6 +158,7 @@ impl Cli {
             Command::Judge(args) => args.run(),
             Command::Explain(args) => args.run(),
             Command::Report(args) => args.run(),
+            Command::Postmortem(args) => args.run(),
         }
     }
 }
@@ -130,7 +176,9 @@ fn run(args: RunArgs) -> anyhow::Result<()> {
         lease_name,
         keep_days: days,
         keep_each: each,
+        draft_postmortems,
     } = args;
+    let drafts = draft_policy(&draft_postmortems)?;
     let version = env!("CARGO_PKG_VERSION");
     tracing::info!(version, %listen, log_level, ?log_format, pod_name, leader_elect, lease_name, "sluice starts");
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().worker_threads(2).build()?;
@@ -142,6 +190,7 @@ fn run(args: RunArgs) -> anyhow::Result<()> {
         account,
         lease,
         keep: Keep { days, each },
+        drafts,
     }));
     // Waits for no thread: whoever does not lead any more ends at once.
     runtime.shutdown_background();

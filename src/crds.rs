@@ -5,7 +5,8 @@ use kube::CustomResourceExt;
 use serde_json::Value;
 
 use crate::api::{
-    DecisionLog, Intervention, MetricsProvider, NotificationSink, Reclassification, Release, ReworkEvent, Rollout,
+    DecisionLog, Intervention, MetricsProvider, NotificationSink, Postmortem, Reclassification, Release, ReworkEvent,
+    Rollout,
 };
 
 /// Every definition with the name of its file.
@@ -17,6 +18,7 @@ pub fn all() -> anyhow::Result<Vec<(&'static str, CustomResourceDefinition)>> {
         ("decisionlogs.yaml", known_formats(DecisionLog::crd())?),
         ("interventions.yaml", known_formats(Intervention::crd())?),
         ("reclassifications.yaml", known_formats(Reclassification::crd())?),
+        ("postmortems.yaml", known_formats(Postmortem::crd())?),
         ("metricsproviders.yaml", known_formats(MetricsProvider::crd())?),
         ("notificationsinks.yaml", known_formats(NotificationSink::crd())?),
     ])

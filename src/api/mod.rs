@@ -15,6 +15,7 @@ mod evidence;
 mod governance;
 mod intervention;
 pub mod names;
+mod postmortem;
 mod provider;
 mod reclassification;
 mod release;
@@ -38,6 +39,7 @@ pub use delivery::DeliveryFigures;
 pub use evidence::{Cursors, KeptEvidence, KeptSignal, OpenPoll, SignalState, Tally, TrafficState, WaveForecast};
 pub use governance::{Answered, Conflicts, Escaped, Hold, Intervened, LetThrough, ScalerBackup, Watching};
 pub use intervention::{Action, Intervention, InterventionResult, InterventionSpec, InterventionStatus};
+pub use postmortem::{Postmortem, PostmortemCause, PostmortemSpec};
 pub use provider::{
     BasicAuth, BearerAuth, CertificateAuthority, CertificateRef, ClientCertificate, MetricsProvider,
     MetricsProviderSpec, ProviderAuth, ProviderHeader, ProviderTls, SecretRef, TokenRef,

@@ -20,6 +20,7 @@ mod check;
 mod closing;
 mod delivery;
 mod draft;
+pub mod drafted;
 mod evidence;
 mod gate;
 mod kept;

@@ -24,7 +24,7 @@ pub(super) async fn write(
     let api: Api<DecisionLog> = Api::namespaced(client(writer, "decision log")?.clone(), &namespace);
     let Some(onto) = onto else {
         let mut whole = DecisionLog::new(name, log.clone());
-        whole.metadata.labels = Some(labels(rollout, rollout.spec.owner.as_ref()));
+        whole.metadata.labels = Some(labels(&rollout.name_any(), rollout.spec.owner.as_ref()));
         return there_already(send("decision log", api.create(&PostParams::default(), &whole)).await);
     };
     let patch: json_patch::Patch = match serde_json::from_value(added(log, onto)) {

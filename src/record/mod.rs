@@ -1,10 +1,12 @@
 //! 5 record: the intent before anything moves, and what happened after.
 //!
-//! Owns every write to status (of Rollouts and of NotificationSinks), events, Releases, ReworkEvents and DecisionLogs, and the operator's own metrics. Decides nothing.
+//! Owns every write to status (of Rollouts and of NotificationSinks), events, Releases, ReworkEvents, DecisionLogs and
+//! Postmortems, and the operator's own metrics. Decides nothing.
 
 mod decision_log;
 mod events;
 pub mod metrics;
+mod postmortems;
 mod records;
 pub mod retention;
 mod sinks;
@@ -13,6 +15,7 @@ mod status;
 use kube::Client;
 
 pub use events::publish;
+pub use postmortems::postmortem;
 pub use records::write as write_record;
 pub use sinks::sink_status;
 pub use status::{commit, malformed};

@@ -20,7 +20,7 @@ pub async fn write(writer: &Writer, rollout: &Rollout, record: &Record) -> Resul
         Record::Release { name, spec, status } => {
             let api: Api<Release> = Api::namespaced(client(writer, "release")?.clone(), &namespace);
             let mut release = Release::new(name, spec.as_ref().clone());
-            release.metadata.labels = Some(labels(rollout, spec.owner.as_ref()));
+            release.metadata.labels = Some(labels(&rollout.name_any(), spec.owner.as_ref()));
             there_already(send("release", api.create(&PostParams::default(), &release)).await)?;
             if let Some(status) = status {
                 let patch = json!({"status": status});
@@ -32,7 +32,7 @@ pub async fn write(writer: &Writer, rollout: &Rollout, record: &Record) -> Resul
         Record::Rework { name, spec } => {
             let api: Api<ReworkEvent> = Api::namespaced(client(writer, "rework event")?.clone(), &namespace);
             let mut event = ReworkEvent::new(name, spec.as_ref().clone());
-            event.metadata.labels = Some(labels(rollout, spec.owner.as_ref()));
+            event.metadata.labels = Some(labels(&rollout.name_any(), spec.owner.as_ref()));
             there_already(send("rework event", api.create(&PostParams::default(), &event)).await)
         }
         Record::Log { name, log, onto } => super::decision_log::write(writer, rollout, name, log, onto.as_ref()).await,
@@ -53,10 +53,11 @@ pub async fn write(writer: &Writer, rollout: &Rollout, record: &Record) -> Resul
     }
 }
 
-pub(super) fn labels(rollout: &Rollout, owner: Option<&Owner>) -> BTreeMap<String, String> {
+/// The labels of a record of the Rollout of this name.
+pub(super) fn labels(rollout: &str, owner: Option<&Owner>) -> BTreeMap<String, String> {
     let mut labels: BTreeMap<String, String> = [
         ("app.kubernetes.io/managed-by".to_owned(), "sluice".to_owned()),
-        (names::ROLLOUT_NAME_LABEL.to_owned(), names::with_suffix(&rollout.name_any(), "")),
+        (names::ROLLOUT_NAME_LABEL.to_owned(), names::with_suffix(rollout, "")),
     ]
     .into();
     // What is no label value would make the API server refuse the whole record.
@@ -72,16 +73,10 @@ pub(super) fn labels(rollout: &Rollout, owner: Option<&Owner>) -> BTreeMap<Strin
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
     fn a_team_that_is_no_label_is_left_out() {
-        let rollout: Rollout = serde_json::from_value(json!({"metadata": {"name": "shop"}, "spec": {
-            "targetRef": {"name": "shop"}, "traffic": {"stableService": "shop", "routes": [{"name": "shop"}]},
-            "analysis": {"providerRef": {"name": "p"}, "signals": [{"name": "e", "errorRatio": {}}]}}}))
-        .unwrap();
         let long = "a".repeat(64);
         for (team, kept) in [
             ("checkout", true),
@@ -94,7 +89,7 @@ mod tests {
             (long.as_str(), false),
         ] {
             let owner = Owner { team: team.to_owned(), contact: None };
-            assert_eq!(labels(&rollout, Some(&owner)).contains_key("sluice.dev/team"), kept, "{team}");
+            assert_eq!(labels("shop", Some(&owner)).contains_key("sluice.dev/team"), kept, "{team}");
         }
     }
 }

@@ -12,7 +12,7 @@ const PAGE: u32 = 500;
 
 /// Reads every record of a namespace, or of all. Each object is read by itself: one that is not as the schema says does
 /// not hide the others.
-pub(super) async fn read(records: &mut Records, namespace: Option<&str>, all: bool) -> anyhow::Result<()> {
+pub(crate) async fn read(records: &mut Records, namespace: Option<&str>, all: bool) -> anyhow::Result<()> {
     let config = Config::infer().await.context(
         "no cluster: neither a kubeconfig nor in-cluster configuration was found; --from reads records from files",
     )?;

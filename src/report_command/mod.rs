@@ -3,7 +3,7 @@
 //! Owns the flags, where the records come from, and the form of the answer. What is counted, and how, is in
 //! [`crate::figures`]. Reads only; what cannot be read is named and counted, never left out in silence.
 
-mod cluster;
+pub(crate) mod cluster;
 mod input;
 mod table;
 

@@ -99,6 +99,20 @@ fn figures_are_pure() {
 }
 
 #[test]
+fn postmortems_are_pure() {
+    let why = "a draft is a function of records, a cause and a time";
+    let world =
+        ["async ", ".await", "tokio", "kube::", "tracing", "Timestamp::now", "SystemTime", "Instant", "std::fs"];
+    forbid("src/postmortem", &world, why);
+    for (path, text) in sources("src/postmortem") {
+        for line in code(&text).filter(|line| line.contains("crate::")) {
+            let known = ["crate::api", "crate::figures", "crate::decide::reasons"];
+            assert!(known.iter().any(|module| line.contains(module)), "{}: {line}", path.display());
+        }
+    }
+}
+
+#[test]
 fn api_is_data() {
     forbid(
         "src/api",

@@ -4,8 +4,8 @@ use kube::CustomResourceExt;
 use kube::core::cel::{validate_cel, validate_cel_update};
 use serde_json::{Value, json};
 use sluice::api::{
-    MetricsProvider, MetricsProviderSpec, NotificationSink, NotificationSinkSpec, Reclassification, Rollout,
-    RolloutSpec, SinkEvent,
+    MetricsProvider, MetricsProviderSpec, NotificationSink, NotificationSinkSpec, Postmortem, Reclassification,
+    Rollout, RolloutSpec, SinkEvent,
 };
 use sluice::crds;
 
@@ -263,6 +263,42 @@ fn a_reclassification_says_something_and_stays_as_it_is() {
     let (before, after) = (said(json!({"failed": true})), said(json!({"failed": false})));
     let refused = format!("{:?}", validate_cel_update(&after, &before).unwrap_err());
     assert!(refused.contains("a Reclassification cannot be changed; create another one"), "{refused}");
+}
+
+#[test]
+fn of_a_postmortem_people_write_the_text() {
+    let draft = |fields: Value| {
+        let mut spec = json!({"release": "shop-1", "rollout": "shop", "cause": "Escaped",
+            "draftedAt": "2026-01-01T00:00:00Z", "markdown": "# Draft"});
+        spec.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        Postmortem::new("shop-1", serde_json::from_value(spec).unwrap())
+    };
+    let before = draft(json!({}));
+    assert!(validate_cel_update(&draft(json!({"markdown": "# Done"})), &before).is_ok());
+    for fields in [
+        json!({"release": "shop-2"}),
+        json!({"rollout": "cart"}),
+        json!({"cause": "Manual"}),
+        json!({"draftedAt": "2026-01-02T00:00:00Z"}),
+    ] {
+        let refused = format!("{:?}", validate_cel_update(&draft(fields.clone()), &before).unwrap_err());
+        assert!(refused.contains("only spec.markdown can be changed"), "{fields}: {refused}");
+    }
+    let schema = serde_json::to_value(Postmortem::crd()).unwrap();
+    let version = &schema["spec"]["versions"][0];
+    let spec = &version["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"];
+    assert_eq!(spec["markdown"]["maxLength"], sluice::postmortem::LONGEST);
+    assert_eq!(
+        (&schema["spec"]["scope"], &schema["spec"]["names"]["shortNames"]),
+        (&json!("Namespaced"), &json!(["spm"]))
+    );
+    let columns: Vec<&str> = version["additionalPrinterColumns"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(columns, ["Release", "Rollout", "Cause", "Age"]);
 }
 
 #[test]

@@ -204,6 +204,47 @@ fn a_reclassification_is_stamped_verified_and_handed_out_on_purpose() {
     assert_eq!(writers, ["sluice-reclassifier"]);
 }
 
+/// The operator makes drafts and can do nothing else to them; people complete them.
+#[test]
+fn a_postmortem_is_made_by_the_operator_and_belongs_to_people() {
+    let verbs = |document: &Value| -> Vec<String> {
+        let rules = document["rules"].as_array().unwrap().iter();
+        let about = |rule: &&Value| rule["resources"].as_array().unwrap().iter().any(|one| one == "postmortems");
+        let all = rules.filter(about).flat_map(|rule| rule["verbs"].as_array().unwrap());
+        all.map(|verb| verb.as_str().unwrap().to_owned()).collect()
+    };
+    let role = documents("deploy/rbac.yaml").into_iter().find(|one| one["kind"] == "ClusterRole").unwrap();
+    assert_eq!(verbs(&role), ["create"]);
+    let held: Vec<(String, Vec<String>)> = documents("deploy/roles.yaml")
+        .iter()
+        .map(|role| (role["metadata"]["name"].as_str().unwrap().to_owned(), verbs(role)))
+        .filter(|(_, verbs)| !verbs.is_empty())
+        .collect();
+    let of = |name: &str, verbs: &[&str]| (name.to_owned(), verbs.iter().map(|verb| (*verb).to_owned()).collect());
+    let reads = of("sluice-viewer", &["get", "list", "watch"]);
+    assert_eq!(held, [reads, of("sluice-editor", &["create", "update", "patch", "delete"])]);
+    // It goes with its Release: no right to delete is needed, and no controller of ours.
+    let crds = documents("crds/kustomization.yaml").remove(0);
+    assert!(crds["resources"].as_array().unwrap().iter().any(|one| one == "postmortems.yaml"));
+}
+
+#[test]
+fn what_postmortems_are_drafted_for_is_a_flag() {
+    let parsed = |words: &[&str]| {
+        let arguments = ["sluice", "run"].iter().chain(words);
+        <sluice::cli::Cli as clap::Parser>::try_parse_from(arguments).map(drop).map_err(|error| error.to_string())
+    };
+    for words in ["Escaped", "escaped,breakglass", "None", "Escaped,Recurrence,BreakGlass"] {
+        parsed(&["--draft-postmortems", words]).unwrap();
+    }
+    let refused = parsed(&["--draft-postmortems", "Often"]).unwrap_err();
+    assert!(refused.contains("Escaped, Recurrence, BreakGlass, None"), "{refused}");
+    let cli = <sluice::cli::Cli as clap::CommandFactory>::command();
+    let run = cli.find_subcommand("run").unwrap();
+    let flag = run.get_arguments().find(|argument| argument.get_long() == Some("draft-postmortems")).unwrap();
+    assert_eq!(flag.get_default_values(), ["Escaped,Recurrence,BreakGlass"]);
+}
+
 #[test]
 fn rights_have_no_wildcard_and_no_secrets() {
     let role = documents("deploy/rbac.yaml").into_iter().find(|one| one["kind"] == "ClusterRole").unwrap();

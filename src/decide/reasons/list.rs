@@ -394,6 +394,12 @@ pub const REASONS: &[Reason] = &[
         "the same defect was seen before within 90 days: in this Rollout, or twice in others of its owner",
         "see `spec.symptoms` of the ReworkEvents, and docs/records.md",
     ),
+    reason(
+        Event,
+        "PostmortemDrafted",
+        "a draft of a postmortem was made for a failure that escaped or came back, or for a template that rolled unproven",
+        "complete the Postmortem of the Release's name, see docs/postmortems.md",
+    ),
     reason(Event, "WeightZero", "the canary has no more traffic", "–"),
     reason(
         Event,

@@ -40,6 +40,7 @@ pub async fn run(world: World, place: usize) {
                 account: "sluice".to_owned(),
                 lease: state.plan.elects.then(|| "sluice".to_owned()),
                 keep: sluice::record::retention::Keep::default(),
+                drafts: sluice::drafts::Policy::default(),
             }
         };
         let ground = Ground {

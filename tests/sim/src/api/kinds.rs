@@ -33,6 +33,7 @@ pub static KINDS: [Kind; 22] = [
     kind("sluice.dev", "v1alpha1", "releases", "Release", true),
     kind("sluice.dev", "v1alpha1", "reworkevents", "ReworkEvent", false),
     kind("sluice.dev", "v1alpha1", "decisionlogs", "DecisionLog", false),
+    kind("sluice.dev", "v1alpha1", "postmortems", "Postmortem", false),
     kind("sluice.dev", "v1alpha1", "interventions", "Intervention", true),
     kind("sluice.dev", "v1alpha1", "metricsproviders", "MetricsProvider", false),
     kind("sluice.dev", "v1alpha1", "notificationsinks", "NotificationSink", true),
