@@ -257,7 +257,7 @@ impl Drafter {
                 others.push((far, other));
             }
         }
-        own.sort_by_key(|other| std::cmp::Reverse(other.spec.number));
+        own.sort_by_cached_key(|other| (std::cmp::Reverse(other.spec.number), other.name_any()));
         others.sort_by_cached_key(|(far, other)| (*far, other.name_any()));
         let chosen = own.iter().take(RECORDS).chain(others.iter().map(|(_, other)| other).take(RECORDS));
         let mut releases: Vec<Release> = vec![release.clone()];

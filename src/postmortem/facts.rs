@@ -109,8 +109,8 @@ pub(super) fn impact(page: &mut Page, case: &Case) {
         page.item("Requests that it served: not known (none are counted in the record)");
     } else {
         page.item(&format!(
-            "Requests that it served as a canary: {}, of which {} failed ({:.2} %); {} more than stable would have failed \
-             in the same time",
+            "Requests that it served as a canary: {}, of which {} failed ({:.2} %); {} of these are recorded as more than \
+             would have failed at stable's rate in the same time",
             grouped(exposure.requests),
             grouped(exposure.errors),
             share(exposure.errors, exposure.requests),
@@ -195,7 +195,7 @@ fn share(part: u64, whole: u64) -> f64 {
 /// What ended it.
 pub(super) fn trigger(page: &mut Page, case: &Case, roles: &Roles) {
     let status = &case.status;
-    page.heading(2, "Trigger");
+    page.heading(2, if case.needs_one() { "Trigger" } else { "How it ended" });
     let Some(outcome) = status.outcome else {
         return page.item("None: the Release has not ended");
     };
@@ -251,6 +251,10 @@ pub(super) fn detection(page: &mut Page, case: &Case, roles: &Roles) {
         page.item(&format!("After the promotion, at {}: {said}", time(escaped.at)));
     }
     let seen = case.seen_at();
+    if status.outcome == Some(Outcome::Bypassed) {
+        let seen = seen.map_or_else(|| "a time that is not recorded".to_owned(), time);
+        return page.item(&format!("Nothing was judged: it was seen to roll at {seen}"));
+    }
     page.item(&match (case.attempt.exposed_at, seen) {
         (Some(exposed), Some(seen)) => format!(
             "Time to detect, from first exposure ({}) to the verdict ({}): {}",
@@ -275,8 +279,6 @@ pub(super) fn resolution(page: &mut Page, case: &Case) {
     let (times, attempt, judged) = (&case.status.times, &case.attempt, &case.judged);
     page.heading(2, "Resolution");
     let verdict = case.seen_at();
-    let mut rows: Vec<[String; 3]> = Vec::new();
-    let mut last = verdict;
     // What was promoted is taken from the canary's route too; nothing was resolved by that.
     let back = if attempt.reached_all() { None } else { times.weight_zero_at.or(attempt.weight_zero_at) };
     let steps = [
@@ -285,15 +287,22 @@ pub(super) fn resolution(page: &mut Page, case: &Case) {
         ("The routes were as before", times.route_restored_at.filter(|_| back.is_some())),
         ("Nothing of it was left", times.ended_at.filter(|_| back.is_some())),
     ];
-    for (what, at) in steps {
-        let Some(at) = at else { continue };
-        let took = last.map_or_else(|| "not known".to_owned(), |last| span(between(last, at).max(0.0)));
+    let mut steps: Vec<_> = steps.into_iter().filter_map(|(what, at)| Some((at?, what))).collect();
+    steps.sort_by_key(|(at, _)| *at);
+    let mut last = verdict;
+    let mut rows: Vec<[String; 3]> = Vec::new();
+    for (at, what) in steps {
+        let took = last.map_or_else(|| "not known".to_owned(), |last| span(between(last, at)));
         rows.push([what.to_owned(), time(at), took]);
-        last = Some(last.map_or(at, |last| last.max(at)));
+        last = Some(at);
     }
     page.table(["Step", "At", "Took, from the step before (first: from the verdict)"], &rows);
     if rows.is_empty() {
-        page.item("Nothing was taken back");
+        page.item(if attempt.escaped {
+            "Nothing was taken back: after a promotion Sluice records harm and leaves the way back to people"
+        } else {
+            "Nothing was taken back"
+        });
     } else if attempt.recovered_at.is_none() {
         page.item("Whether what remained was well again was not seen");
     }

@@ -4,7 +4,7 @@
 use super::case::{Case, NEARBY, Neighbour, kind_word};
 use super::facts::{place, sure};
 use super::roles::Roles;
-use super::text::{Page, SENTENCE, between, counted, name, quoted, span, time};
+use super::text::{Page, SENTENCE, between, counted, name, span, time};
 use crate::api::Outcome;
 use crate::figures::{FailedBy, ReworkBy};
 
@@ -35,15 +35,18 @@ pub(super) fn timeline(page: &mut Page, case: &Case, roles: &Roles) {
         return page.table(["At", "What"], &rows);
     }
     page.paragraph("Times are UTC. Messages are those of the decisions; people in them are shown as roles.");
-    let rows: Vec<[String; 3]> = entries
+    let mut rows: Vec<[String; 3]> = entries
         .iter()
         .take(DECISIONS)
         .map(|entry| [time(entry.at), name(&entry.reason), roles.sentence(&entry.message, SENTENCE)])
         .collect();
+    rows.extend(
+        case.status
+            .escaped
+            .iter()
+            .map(|escaped| [time(escaped.at), name("Escaped"), roles.sentence(&escaped.message, SENTENCE)]),
+    );
     page.table(["At", "Decision", "Message"], &rows);
-    if let Some(escaped) = &case.status.escaped {
-        page.item(&format!("{}: harm was found after the promotion, by {}", time(escaped.at), name(&escaped.signal)));
-    }
 }
 
 /// What people asked for, and who is accountable for it.
@@ -157,11 +160,13 @@ pub(super) fn classification(page: &mut Page, case: &Case, roles: &Roles) {
             Some(by) => format!("Rework: {}", rework_by(by)),
             None => "No rework".to_owned(),
         });
-        page.item(if judged.recurring {
-            "It recurred: seen in the 90 days before"
-        } else {
-            "Not seen in the 90 days before"
-        });
+        if judged.failure.is_some() {
+            page.item(if judged.recurring {
+                "It recurred: seen in the 90 days before"
+            } else {
+                "Not seen in the 90 days before"
+            });
+        }
     } else {
         page.item("No deployment: no user met it, so it is in no rate");
     }
@@ -194,10 +199,7 @@ pub(super) fn classification(page: &mut Page, case: &Case, roles: &Roles) {
         })
         .collect();
     page.table(["Reclassified", "As", "Accountable", "Reason given"], &rows);
-    page.item(&format!(
-        "Rules and words: docs/figures.md. Number of the attempt: {}",
-        quoted(&attempt.number.to_string(), 10)
-    ));
+    page.item("Rules and words: docs/figures.md");
 }
 
 const fn failed_by(by: FailedBy) -> &'static str {

@@ -80,12 +80,8 @@ impl Args {
         let mut records = Records::default();
         let place = if self.from.is_empty() {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            runtime.block_on(cluster::read(&mut records, namespace.as_deref(), self.all_namespaces))?;
-            match (&namespace, self.all_namespaces) {
-                (_, true) => Place::Cluster(None),
-                (Some(namespace), false) => Place::Cluster(Some(namespace.clone())),
-                (None, false) => Place::Cluster(records.releases.first().map(|one| named(&one.metadata).0)),
-            }
+            let read = runtime.block_on(cluster::read(&mut records, namespace.as_deref(), self.all_namespaces))?;
+            Place::Cluster(Some(read).filter(|_| !self.all_namespaces))
         } else {
             for path in &self.from {
                 let (called, text) = if path.as_os_str() == "-" {
@@ -122,7 +118,7 @@ impl Args {
 /// Where the records come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
-    /// A namespace of the cluster, or all of them; `None` also where the kubeconfig's has nothing in it.
+    /// A namespace of the cluster, or all of them.
     Cluster(Option<String>),
     /// Files.
     Files,

@@ -3,8 +3,8 @@
 //! Entries are written onto the one that they follow: what a leader that was deposed sends late changes nothing, and
 //! neither does what is sent twice. The entries are in the status of the Rollout until they are seen here.
 
-use kube::Api;
 use kube::api::{Patch, PatchParams, PostParams};
+use kube::{Api, ResourceExt as _};
 use serde_json::{Value, json};
 
 use super::records::labels;

@@ -10,9 +10,9 @@ use crate::api::{Reclassification, Release, ReworkEvent};
 /// How many objects a page has.
 const PAGE: u32 = 500;
 
-/// Reads every record of a namespace, or of all. Each object is read by itself: one that is not as the schema says does
+/// Reads every record of a namespace, or of all; returns the namespace that is meant if none is named. Each object is read by itself: one that is not as the schema says does
 /// not hide the others.
-pub(crate) async fn read(records: &mut Records, namespace: Option<&str>, all: bool) -> anyhow::Result<()> {
+pub(crate) async fn read(records: &mut Records, namespace: Option<&str>, all: bool) -> anyhow::Result<String> {
     let config = Config::infer().await.context(
         "no cluster: neither a kubeconfig nor in-cluster configuration was found; --from reads records from files",
     )?;
@@ -31,7 +31,7 @@ pub(crate) async fn read(records: &mut Records, namespace: Option<&str>, all: bo
         };
         list(records, &api, kind, &resource).await?;
     }
-    Ok(())
+    Ok(namespace)
 }
 
 async fn list(

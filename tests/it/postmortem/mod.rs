@@ -72,6 +72,8 @@ fn a_contained_rollback() {
             // 13:10:00 to 13:24:31.2 and to 13:24:31.6.
             "14 min 31 s",
             "| The canary had no more traffic | 2026-10-12T13:24:31.6Z | 0.4 s |",
+            "| The routes were as before | 2026-10-12T13:24:33Z | 1.4 s |",
+            "| Requests that remained were within tolerance again | 2026-10-12T13:24:50Z | 17.0 s |",
             "Failed deployment, contained: taken back by Sluice after users had met it (confidence high)",
             "took 1.40 % of the month's error budget",
             "| `demo/cart` | `cart-3-5b90c1e2` | `Promoted` | the promotion: 2 min 30 s before first exposure here |",
@@ -102,7 +104,8 @@ fn an_escaped_failure_that_came_back() {
             "3 h 8 min (Remediation)",
             "It recurred: seen in the 90 days before",
             "Repaired by: `shop-10-be52aa91`",
-            "Nothing was taken back",
+            "Nothing was taken back: after a promotion Sluice records harm and leaves the way back to people",
+            "| 2026-10-20T10:31:12Z | `Escaped` |",
         ],
     );
 }
@@ -116,6 +119,7 @@ fn a_template_that_went_past_the_gate() {
         &[
             "Requests that it served: not known",
             "The template rolled unproven by an Intervention `BreakGlass`",
+            "Nothing was judged: it was seen to roll at 2026-10-27T22:18:00Z",
             "| `BreakGlass` | `grace@example.com` |",
             "let through unproven by (accountable person)",
             "| 2026-10-28T08:30:00Z | it did not fail, security | `lin@example.com` |",

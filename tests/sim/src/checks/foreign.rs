@@ -40,8 +40,8 @@ pub fn changed(written: &Written, moment: &Moment<'_>, found: &mut Vec<String>) 
     let mut say = |what: &str| found.push(format!("I5: {} {}: {what}", key.kind, key.name));
     let (old, new) = match (&change.old, &change.new) {
         (None, Some(_)) => {
-            let ours =
-                ["Release", "ReworkEvent", "DecisionLog", "Event"].contains(&key.kind) || key.name.contains("canary");
+            let ours = ["Release", "ReworkEvent", "DecisionLog", "Postmortem", "Event"].contains(&key.kind)
+                || key.name.contains("canary");
             if !ours {
                 say("is created");
             }
