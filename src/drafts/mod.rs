@@ -244,7 +244,8 @@ impl Drafter {
     fn case(&self, release: &Release) -> Option<Case> {
         let key = named(&release.metadata);
         let began = moment(release);
-        let (mut own, mut others): (Vec<Arc<Release>>, Vec<(SignedDuration, Arc<Release>)>) = (Vec::new(), Vec::new());
+        let mut own: Vec<Arc<Release>> = Vec::new();
+        let mut others: Vec<(SignedDuration, Arc<Release>)> = Vec::new();
         for other in self.releases.state() {
             if other.namespace().as_deref() != Some(key.0.as_str()) || other.name_any() == key.1 {
                 continue;

@@ -75,11 +75,11 @@ impl Server {
                         let object: Value = serde_json::from_slice(&body).unwrap();
                         let path = format!("{path}/{}", object["metadata"]["name"].as_str().unwrap());
                         let mut objects = server.objects.lock().unwrap();
-                        if objects.contains_key(&path) {
-                            failure(409, "AlreadyExists")
-                        } else {
-                            objects.insert(path, object.clone());
+                        if let std::collections::btree_map::Entry::Vacant(free) = objects.entry(path) {
+                            free.insert(object.clone());
                             (201, object)
+                        } else {
+                            failure(409, "AlreadyExists")
                         }
                     }
                     other => panic!("{other} {path}: a draft is created, and nothing else"),

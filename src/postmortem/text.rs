@@ -186,7 +186,7 @@ impl Page {
             "\nCut here: the text would be longer than this object may hold. `sluice postmortem` prints all of it.\n";
         let room = most.saturating_sub(note.len());
         // Whole lines only: half a line could leave a code span open.
-        let end = text.char_indices().filter(|(at, c)| *c == '\n' && *at < room).last().map_or(0, |(at, _)| at);
+        let end = text.char_indices().rfind(|(at, c)| *c == '\n' && *at < room).map_or(0, |(at, _)| at);
         text.truncate(end);
         text.push('\n');
         text.push_str(note);
