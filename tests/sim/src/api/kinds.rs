@@ -28,7 +28,7 @@ const fn kind(
 const ADMISSION: &str = "admissionregistration.k8s.io";
 
 /// All of them.
-pub static KINDS: [Kind; 22] = [
+pub static KINDS: [Kind; 23] = [
     kind("sluice.dev", "v1alpha1", "rollouts", "Rollout", true),
     kind("sluice.dev", "v1alpha1", "releases", "Release", true),
     kind("sluice.dev", "v1alpha1", "reworkevents", "ReworkEvent", false),
