@@ -108,8 +108,14 @@ pub(super) fn put_back(d: &mut Draft<'_>, workload: &Workload, stable: &Revision
 /// The proven version; found when it is not known yet.
 fn stable(d: &mut Draft<'_>, workload: &Workload) -> Option<Revision> {
     let overtaken = |stable: &Revision| !adopted(&d.status) && workload.digest != stable.digest;
-    if workload.governed_by.is_none() && counted(d, workload) && d.status.stable.as_ref().is_some_and(overtaken) {
+    if workload.governed_by.is_none() && d.status.stable.as_ref().is_some_and(overtaken) {
         // It was only going to be adopted: until the label is on it, anybody may roll whatever they like.
+        if !counted(d, workload) {
+            d.wake_in(LOOK_AGAIN);
+            let message = format!("looking for what serves Deployment {}", workload.name);
+            d.progress(Phase::Adopting, "WaitingForStable", message);
+            return None;
+        }
         d.status.stable = None;
     }
     if let Some(stable) = d.status.stable.clone() {
@@ -345,6 +351,8 @@ fn held_back(d: &mut Draft<'_>, workload: &Workload, stable: &Revision) -> bool 
         return false;
     }
     if workload.replicas == 0 {
+        // It may stay so for days; what was promoted is watched no longer than it was to be.
+        after::watch(d);
         let message = format!("template {short} is held back: Deployment {} is scaled to 0", workload.name);
         d.progress(Phase::Held, "ScaledToZero", message);
         return false;

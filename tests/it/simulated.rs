@@ -93,6 +93,24 @@ fn what_rolls_before_the_label_is_on_is_what_is_adopted() {
     assert_eq!(decide::check(&snapshot, &decision), Ok(()));
     assert_eq!(stable(&decision), Some(World::digest("v2")), "{}", decision.status.message);
     assert!(decision.plan.iter().any(|write| matches!(write, Write::Label { .. })), "{:?}", decision.plan);
+    // As long as the watch of ReplicaSets does not show what the Deployment counts, nothing is adopted.
+    snapshot.replica_sets[0].present = 1;
+    let decision = decide::decide(&snapshot);
+    assert!(decision.plan.is_empty(), "{:?}", decision.plan);
+    assert_eq!(decision.status.phase, Phase::Adopting, "{}", decision.status.message);
+}
+
+#[test]
+fn what_was_promoted_is_watched_no_longer_when_it_is_scaled_to_zero() {
+    let mut world = promoted();
+    world.apply("v3");
+    let mut snapshot = world.snapshot();
+    assert!(snapshot.rollout.status.watching.is_some());
+    snapshot.workload.as_mut().unwrap().replicas = 0;
+    snapshot.now = snapshot.now + jiff::SignedDuration::from_hours(48);
+    let decision = decide::decide(&snapshot);
+    assert_eq!(decision.status.phase, Phase::Held, "{}", decision.status.message);
+    assert!(decision.status.watching.is_none(), "{:?}", decision.status.watching);
 }
 
 #[test]
