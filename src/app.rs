@@ -228,7 +228,7 @@ pub async fn operate(ground: Ground, options: Options, told_to_stop: impl Future
     control.spawn(async move {
         let mut inbox = inbox;
         let leading = async {
-            wait_until_watched(&freshness).await;
+            freshness.complete().await;
             let _ = seeing_sender.send(());
             tracing::info!("every kind is watched");
             leadership.acquired().await;
@@ -322,23 +322,6 @@ async fn standby(leading: impl Future<Output = ()>, inbox: &mut mpsc::Receiver<R
 
 fn received(mut inbox: mpsc::Receiver<RolloutRef>) -> impl Stream<Item = RolloutRef> {
     futures::stream::poll_fn(move |context| inbox.poll_recv(context))
-}
-
-/// Deciding on half a world would be guessing: wait until every kind was listed.
-async fn wait_until_watched(freshness: &Freshness) {
-    let mut patience = tokio::time::interval(Duration::from_millis(20));
-    let mut told = 0_u32;
-    loop {
-        patience.tick().await;
-        let missing = freshness.missing();
-        if missing.is_empty() {
-            return;
-        }
-        told = told.saturating_add(1);
-        if told.is_multiple_of(500) {
-            tracing::warn!(missing = missing.join(", "), "still waiting to be allowed to watch");
-        }
-    }
 }
 
 async fn until(mut stop: watch::Receiver<bool>) {

@@ -184,9 +184,7 @@ impl Live {
 
     /// Counts while this process leads, and wakes the Rollouts whose status would show something else.
     pub async fn keep(self, clock: Clock, stores: Stores, leadership: Leadership, wake: mpsc::Sender<RolloutRef>) {
-        // They fail only when their watches have ended, and the process with them.
-        let _ = self.releases.wait_until_ready().await;
-        let _ = self.reworks.wait_until_ready().await;
+        stores.freshness.complete().await;
         leadership.acquired().await;
         let mut every = tokio::time::interval(LOOK);
         loop {

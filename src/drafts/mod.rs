@@ -22,7 +22,7 @@ use crate::figures::Settings;
 use crate::leadership::{Leadership, Writer};
 use crate::postmortem::{Case, Sources, draft, named};
 use crate::record;
-use crate::watch::Stores;
+use crate::watch::{Freshness, Stores};
 
 /// How often it looks.
 const LOOK: Duration = Duration::from_secs(5);
@@ -76,6 +76,7 @@ pub struct Drafter {
     releases: Store<Release>,
     reworks: Store<ReworkEvent>,
     rollouts: Store<DeserializeGuard<Rollout>>,
+    freshness: Freshness,
     /// Caches hold no timelines: the Release itself is read once more for its draft.
     client: Client,
     writer: Writer,
@@ -111,6 +112,7 @@ impl Drafter {
             releases: stores.releases.clone(),
             reworks: stores.reworks.clone(),
             rollouts: stores.rollouts.clone(),
+            freshness: stores.freshness.clone(),
             client,
             writer,
             leadership,
@@ -127,10 +129,7 @@ impl Drafter {
             return stop.await;
         }
         let work = async {
-            // They fail only when their watches have ended, and the process with them.
-            let _ = self.rollouts.wait_until_ready().await;
-            let _ = self.releases.wait_until_ready().await;
-            let _ = self.reworks.wait_until_ready().await;
+            self.freshness.complete().await;
             self.leadership.acquired().await;
             let mut every = tokio::time::interval(LOOK);
             every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);

@@ -133,6 +133,7 @@ impl Process {
             releases,
             reworks,
             rollouts,
+            freshness: Freshness::default(),
             client: server.client(),
             writer: Writer::new(server.client(), leadership.clone()),
             leadership,

@@ -20,7 +20,7 @@ use crate::api::{DeliveryFailure, NotificationSink, Release, ReworkEvent, Rollou
 use crate::clock::Clock;
 use crate::leadership::{Leadership, Writer};
 use crate::record;
-use crate::watch::Stores;
+use crate::watch::{Freshness, Stores};
 
 /// How often each task looks.
 const LOOK: Duration = Duration::from_secs(1);
@@ -37,6 +37,7 @@ pub struct Notifier {
     releases: Store<Release>,
     reworks: Store<ReworkEvent>,
     rollouts: Store<DeserializeGuard<Rollout>>,
+    freshness: Freshness,
     post: Arc<dyn Post>,
     writer: Writer,
     leadership: Leadership,
@@ -51,6 +52,7 @@ impl Notifier {
             releases: stores.releases.clone(),
             reworks: stores.reworks.clone(),
             rollouts: stores.rollouts.clone(),
+            freshness: stores.freshness.clone(),
             post,
             writer,
             leadership,
@@ -97,10 +99,7 @@ impl Notifier {
 
     /// This process leads and has seen what there is.
     async fn started(&self) {
-        // They fail only when their watches have ended, and the process with them.
-        let _ = self.rollouts.wait_until_ready().await;
-        let _ = self.releases.wait_until_ready().await;
-        let _ = self.reworks.wait_until_ready().await;
+        self.freshness.complete().await;
         self.leadership.acquired().await;
     }
 

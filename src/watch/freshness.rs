@@ -5,9 +5,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::clock;
+
+/// How often it is looked whether every kind has been listed.
+const LOOK: Duration = Duration::from_millis(20);
+/// After so many looks it is told which has not.
+const TOLD: u32 = 500;
 
 /// State of one watch.
 #[derive(Debug, Clone, Default)]
@@ -95,6 +100,24 @@ impl Freshness {
         })
     }
 
+    /// Returns when every kind has been listed; says meanwhile which has not. Any number may wait: of those who wait for
+    /// one `Store` of kube to be ready only the last is woken (kube-runtime 5.0, `DelayedInit`).
+    pub async fn complete(&self) {
+        let mut look = tokio::time::interval(LOOK);
+        let mut looked = 0_u32;
+        loop {
+            look.tick().await;
+            let missing = self.missing();
+            if missing.is_empty() {
+                return;
+            }
+            looked = looked.saturating_add(1);
+            if looked.is_multiple_of(TOLD) {
+                tracing::warn!(missing = missing.join(", "), "still waiting to be allowed to watch");
+            }
+        }
+    }
+
     /// Every watch as it stands.
     pub fn all(&self) -> BTreeMap<&'static str, WatchState> {
         self.with(|all| all.clone())
@@ -104,6 +127,25 @@ impl Freshness {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    #[allow(clippy::disallowed_methods)] // the tasks end with the test
+    async fn everybody_who_waits_is_woken() {
+        let freshness = Freshness::default();
+        freshness.expect("Release");
+        let waiters: Vec<_> = (0..3)
+            .map(|_| {
+                let freshness = freshness.clone();
+                tokio::spawn(async move { freshness.complete().await })
+            })
+            .collect();
+        tokio::time::sleep(LOOK).await;
+        assert!(waiters.iter().all(|waiter| !waiter.is_finished()));
+        freshness.ready("Release");
+        for waiter in waiters {
+            tokio::time::timeout(LOOK * 2, waiter).await.expect("woken").unwrap();
+        }
+    }
 
     #[test]
     fn a_kind_that_is_not_served_is_not_missing_until_it_is() {

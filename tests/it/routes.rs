@@ -188,6 +188,7 @@ async fn a_cluster_without_grpc_routes_is_watched_all_the_same() {
     assert_eq!(freshness.all()["GRPCRoute"].errors, 0, "it is no error");
     served.store(true, Ordering::SeqCst);
     tokio::time::timeout(most, reached(&|| freshness.serves("GRPCRoute"))).await.unwrap();
-    tokio::time::timeout(most, stores.grpc_routes.wait_until_ready()).await.unwrap().unwrap();
+    tokio::time::timeout(most, freshness.complete()).await.unwrap();
     tokio::time::timeout(most, reached(&|| freshness.all()["GRPCRoute"].ready)).await.unwrap();
+    assert!(stores.grpc_routes.state().is_empty());
 }

@@ -107,7 +107,7 @@ fn what_was_promoted_is_watched_no_longer_when_it_is_scaled_to_zero() {
     let mut snapshot = world.snapshot();
     assert!(snapshot.rollout.status.watching.is_some());
     snapshot.workload.as_mut().unwrap().replicas = 0;
-    snapshot.now = snapshot.now + jiff::SignedDuration::from_hours(48);
+    snapshot.now += jiff::SignedDuration::from_hours(48);
     let decision = decide::decide(&snapshot);
     assert_eq!(decision.status.phase, Phase::Held, "{}", decision.status.message);
     assert!(decision.status.watching.is_none(), "{:?}", decision.status.watching);

@@ -100,7 +100,17 @@ impl Cluster {
         let leadership = Leadership::told(terms);
         let post = Arc::new(HttpPost::new(Arc::new(ScriptedSecrets::default())).unwrap());
         let writer = Writer::new(statuses.client(), leadership.clone());
-        let notifier = Notifier { clock, sinks, releases, reworks, rollouts, post, writer, leadership };
+        let notifier = Notifier {
+            clock,
+            sinks,
+            releases,
+            reworks,
+            rollouts,
+            freshness: Freshness::default(),
+            post,
+            writer,
+            leadership,
+        };
         Self {
             sinks: sinks_writer,
             releases: releases_writer,
