@@ -59,7 +59,7 @@ mod verdict;
 mod warnings;
 mod waves;
 mod weights;
-mod words;
+pub(crate) mod words;
 
 pub use check::check;
 pub use plan::{Decision, Notice, Record, Severity, Write};

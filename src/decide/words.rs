@@ -12,7 +12,7 @@ pub(super) fn percent(share: f64) -> String {
 }
 
 /// `12,345`.
-pub(super) fn grouped(number: u64) -> String {
+pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len().saturating_mul(2));
     for (position, digit) in digits.chars().enumerate() {
@@ -25,7 +25,7 @@ pub(super) fn grouped(number: u64) -> String {
 }
 
 /// `206:1`, the capital of a bet at fair odds that began with 1.
-pub(super) fn odds(capital: f64) -> String {
+pub(crate) fn odds(capital: f64) -> String {
     if capital < 100.0 {
         format!("{capital:.1}:1")
     } else if capital < 1e6 {

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use super::Explained;
 use crate::api::{LogEntry, LogSignal, Tally, VerdictWord};
 use crate::decide::logbook::replay::{Line, SignalLine};
+use crate::decide::words::odds;
 
 pub(super) fn print(explained: &Explained, output: &mut impl Write) -> io::Result<()> {
     writeln!(output, "Release {} of Rollout {}", explained.release, explained.rollout)?;
@@ -75,16 +76,5 @@ const fn spoken(word: VerdictWord) -> &'static str {
         VerdictWord::Safe => "safe",
         VerdictWord::Harm => "harm",
         VerdictWord::NoData => "no data",
-    }
-}
-
-/// `206:1`, as in the messages of a Rollout.
-fn odds(capital: f64) -> String {
-    if capital < 100.0 {
-        format!("{capital:.1}:1")
-    } else if capital < 1e6 {
-        format!("{capital:.0}:1")
-    } else {
-        "over 1,000,000:1".to_owned()
     }
 }

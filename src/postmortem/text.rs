@@ -6,6 +6,8 @@
 
 use jiff::Timestamp;
 
+pub(super) use crate::decide::words::grouped;
+
 /// The longest sentence of a record, in bytes.
 pub(super) const SENTENCE: usize = 256;
 /// The longest name of something, in bytes.
@@ -108,19 +110,6 @@ pub(super) fn span(seconds: f64) -> String {
 pub(super) fn counted(count: impl Into<u64>, one: &str) -> String {
     let count: u64 = count.into();
     if count == 1 { format!("1 {one}") } else { format!("{} {one}s", grouped(count)) }
-}
-
-/// `12,345`.
-pub(super) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len().saturating_mul(2));
-    for (position, digit) in digits.chars().enumerate() {
-        if position > 0 && digits.len().saturating_sub(position).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 /// A page as it is written, from the top.

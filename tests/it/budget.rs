@@ -10,6 +10,7 @@ use sluice::api::{
 };
 use sluice::decide::{self, Record};
 
+use crate::governing::until;
 use crate::world::{Behaviour, World, comparing, rollout_spec};
 
 fn sloth() -> Value {
@@ -52,16 +53,6 @@ fn budget(world: &World) -> &BudgetState {
 /// How often something is in the timeline of the attempt.
 fn told(world: &World, reason: &str) -> usize {
     run(world).timeline.iter().filter(|entry| entry.reason == reason).count()
-}
-
-fn until(world: &mut World, what: &str, holds: impl Fn(&World) -> bool) {
-    for _ in 0..200 {
-        if holds(world) {
-            return;
-        }
-        world.settle(1);
-    }
-    panic!("not reached: {what}; {:?} {}\n{}", world.status.phase, world.status.message, world.log.join("\n"));
 }
 
 fn waits(world: &mut World, because: &str) {

@@ -33,9 +33,9 @@ fn reason(world: &World) -> String {
     ready.reason.clone()
 }
 
-/// Passes until it is so, or fails after two minutes of the toy world.
-fn until(world: &mut World, what: &str, holds: impl Fn(&World) -> bool) {
-    for _ in 0..120 {
+/// Lets time pass until something holds, up to 200 seconds.
+pub fn until(world: &mut World, what: &str, holds: impl Fn(&World) -> bool) {
+    for _ in 0..200 {
         if holds(world) {
             return;
         }
