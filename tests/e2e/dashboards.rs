@@ -11,7 +11,12 @@ use crate::harness::shared;
 use crate::harness::world::World;
 
 /// What a query of a panel says that shows only what is wrong.
-const WRONG: [&str; 2] = ["sluice_reconcile_errors_total", "1 - sluice_watch_ready"];
+const WRONG: [&str; 4] = [
+    "sluice_reconcile_errors_total",
+    "1 - sluice_watch_ready",
+    "sluice_prometheus_query_errors_total",
+    "sluice_watch_errors",
+];
 /// How long after the last attempt every figure is told: they are counted every five seconds.
 const SOON: Duration = Duration::from_secs(30);
 
