@@ -35,6 +35,7 @@
 //! | cart-2, cart-3 | 8 and 19 Nov, promoted | |
 
 mod anything;
+mod picture;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
