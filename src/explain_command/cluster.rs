@@ -10,7 +10,7 @@ use crate::api::{DecisionLog, Rollout};
 /// Reads the log of a Release and, as it may be in progress, the Rollouts beside it.
 pub(super) async fn read(logs: &mut Logs, namespace: Option<&str>, release: &str) -> anyhow::Result<()> {
     let config = Config::infer().await.context(
-        "no cluster: neither a kubeconfig nor in-cluster configuration was found; --file reads a log from a file",
+        "no cluster: neither a kubeconfig nor in-cluster configuration was found; --from reads a log from a file",
     )?;
     let namespace = namespace.map_or_else(|| config.default_namespace.clone(), str::to_owned);
     let client = Client::try_from(config).context("the cluster's address or credentials cannot be used")?;

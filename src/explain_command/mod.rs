@@ -40,10 +40,10 @@ which entry, and how.";
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLE)]
 pub struct Args {
-    /// Name of the Release. May be left out with --file if there is one log only.
+    /// Name of the Release. May be left out with --from if there is one log only.
     release: Option<String>,
     /// The log from these files instead of the cluster: DecisionLogs and Rollouts as YAML or JSON, one or many objects, or a List; - is standard input.
-    #[arg(long = "file", short = 'f', value_name = "FILE", num_args = 1)]
+    #[arg(long = "from", short = 'f', value_name = "FILE", num_args = 1)]
     files: Vec<PathBuf>,
     /// The namespace. Default: that of the kubeconfig.
     #[arg(long, short)]
@@ -68,7 +68,7 @@ impl Args {
         let mut logs = Logs::default();
         if self.files.is_empty() {
             let Some(release) = &self.release else {
-                bail!("name a Release, or give a log with --file: sluice explain --help");
+                bail!("name a Release, or give a log with --from: sluice explain --help");
             };
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(cluster::read(&mut logs, self.namespace.as_deref(), release))?;

@@ -48,7 +48,7 @@ standard error and counted in the answer; the others are reported.";
 #[command(after_long_help = EXAMPLE)]
 pub struct Args {
     /// Records from these files instead of the cluster: YAML or JSON, one or many objects, or a List; - is standard input.
-    #[arg(long, value_name = "FILE", num_args = 1..)]
+    #[arg(long, short = 'f', value_name = "FILE", num_args = 1..)]
     from: Vec<PathBuf>,
     /// The namespace. Default: that of the kubeconfig; with --from every namespace.
     #[arg(long, short)]

@@ -234,7 +234,7 @@ fn break_glass(reason: &str) -> Value {
 }
 
 /// Attempt `number` is recorded as a bypass, once.
-async fn recorded_as_bypass(world: &World, number: usize, reason: &str) {
+async fn recorded_as_bypass(world: &World, number: usize, reason: &str) -> String {
     world
         .until(&format!("attempt {number} is recorded as a bypass"), 60, |now| {
             let release = look::releases(now, "shop").get(number - 1).cloned()?;
@@ -243,9 +243,10 @@ async fn recorded_as_bypass(world: &World, number: usize, reason: &str) {
             let reworks = look::reworks(now, "shop");
             let mut of = reworks.iter().filter(|one| text(one, "/spec/failedRelease") == name);
             let (first, second) = (of.next()?, of.next());
-            (outcome == ("Bypassed", reason) && text(first, "/spec/kind") == "Bypass" && second.is_none()).then_some(())
+            let right = outcome == ("Bypassed", reason) && text(first, "/spec/kind") == "Bypass" && second.is_none();
+            right.then(|| name.to_owned())
         })
-        .await;
+        .await
 }
 
 #[test]
@@ -264,7 +265,12 @@ fn scenario_33_break_glass_by_someone_who_may_is_recorded_as_a_bypass() {
             world.apply(&[app.version("v2").deployment()]).await;
             world.phase("shop", "Baking", 60).await;
             allowed(breaker.patch("Deployment/shop", break_glass("INC-1")).await);
-            recorded_as_bypass(world, 1, "GateBypassed").await;
+            let release = recorded_as_bypass(world, 1, "GateBypassed").await;
+            let drafted =
+                world.until("a postmortem is drafted", 30, |now| look::told(now, "shop", "PostmortemDrafted").pop());
+            assert!(drafted.await.contains(&release));
+            let draft = world.succeeds(&["get", "postmortem", &release, "-o", "jsonpath={.spec.markdown}"]).await;
+            assert!(draft.contains(&release) && draft.contains("Action items"), "{draft}");
             serves(world, "v2").await;
             // A template that was taken back by a person, and waits.
             world.apply(&[app.version("v3").deployment()]).await;

@@ -5,7 +5,7 @@ use hmac::{Hmac, Mac as _};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
-use crate::harness::app::{Plan, errors};
+use crate::harness::app::{COARSE, Plan, errors};
 use crate::harness::gateway::Client;
 use crate::harness::look::{self, text, time, weights};
 use crate::harness::person::{self, Person};
@@ -185,13 +185,49 @@ fn says(name: &str, spec: Value) -> Value {
     })
 }
 
-/// What `sluice report` says of the shop, as JSON.
-async fn report(world: &World) -> Value {
+/// What `sluice` prints of the records in the namespace of a scenario.
+async fn sluice(world: &World, arguments: &[&str]) -> String {
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_sluice"));
-    command.args(["report", "--namespace", &world.namespace, "--output", "json"]);
+    command.args(arguments).args(["--namespace", &world.namespace]);
     let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout).expect("JSON")
+    let [out, err] = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    assert!(output.status.success(), "sluice {}: {out}\n{err}", arguments.join(" "));
+    out
+}
+
+/// What `sluice report` says of the shop.
+async fn report(world: &World) -> Value {
+    serde_json::from_str(&sluice(world, &["report", "--output", "json"]).await).expect("JSON")
+}
+
+#[test]
+fn every_decision_of_a_release_can_be_made_again_and_a_postmortem_drafted() {
+    shared("explained", |world| {
+        Box::pin(async move {
+            let app = world.app("shop");
+            world.deploy(&app).await;
+            let mut signals = errors("2%", 30, 1);
+            signals.as_array_mut().unwrap().push(json!({"name": "against-stable", "errorRatio": {}}));
+            let waves = vec![(20, "3s"), (50, "3s")];
+            world.adopt(&app, &Plan { waves, signals, evidence: COARSE, ..Plan::default() }).await;
+            let client = Client::start(&app, 100).await;
+            for (version, errors, ended) in [("v2", "0%", "Promoted"), ("v3", "10%", "RolledBack")] {
+                world.apply(&[app.version(version).env("ERROR_RATE", errors).deployment()]).await;
+                world.complete("shop", ended, 120).await;
+                let release = world.record.look(|now| look::releases(now, "shop").pop()).expect("a Release");
+                let name = text(&release, "/metadata/name");
+                let explained = sluice(world, &["explain", name]).await;
+                eprintln!("{explained}");
+                assert!(explained.contains("chain whole, every verdict the same"), "{explained}");
+                assert!(explained.contains(ended), "{explained}");
+                let draft = sluice(world, &["postmortem", name]).await;
+                // Of what was promoted there is nothing to ask people.
+                let asks = draft.contains("## Action items");
+                assert!(draft.contains(name) && asks == (ended == "RolledBack"), "{draft}");
+            }
+            client.stop().await;
+        })
+    });
 }
 
 #[test]
