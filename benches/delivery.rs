@@ -1,4 +1,4 @@
-//! How long the delivery figures take to count, beside reading the same records once: the ratio says more than
+//! How long the delivery figures take to count, beside reading the Releases once: the ratio says more than
 //! milliseconds of somebody's machine. 10,000 Releases, 3,000 ReworkEvents, 20 services, one namespace.
 #![allow(clippy::arithmetic_side_effects, clippy::expect_used, clippy::unwrap_used)] // a benchmark may panic
 

@@ -36,6 +36,8 @@ const LAST_PASSES: Duration = Duration::from_secs(5);
 
 /// How often old records are looked for.
 const PRUNE: Duration = Duration::from_secs(3600);
+/// The same while there is more to do.
+const PRUNE_ON: Duration = Duration::from_secs(60);
 
 /// How the operator is run.
 #[derive(Debug, Clone)]
@@ -199,13 +201,12 @@ pub async fn operate(ground: Ground, options: Options, told_to_stop: impl Future
     let (keeper, keep) = (Arc::clone(&context), options.keep);
     let mut keep_stop = stop.clone();
     tasks.spawn(async move {
-        let mut every = tokio::time::interval(PRUNE);
         // Not in the first moments: caches may not be filled, and there is time.
-        every.reset();
+        let mut pause = PRUNE;
         loop {
             tokio::select! {
                 biased;
-                _ = every.tick() => prune(&keeper, keep).await,
+                () = tokio::time::sleep(pause) => pause = prune(&keeper, keep).await,
                 _ = keep_stop.changed() => break,
             }
         }
@@ -289,12 +290,19 @@ pub async fn operate(ground: Ground, options: Options, told_to_stop: impl Future
 }
 
 /// Lets old records go. What fails is tried again the next time.
-async fn prune(context: &Context, keep: Keep) {
+/// Returns when to look again: soon where more is to go than may go at once.
+async fn prune(context: &Context, keep: Keep) -> Duration {
     match retention::prune(&context.writer, &context.stores, keep, context.clock.now()).await {
         Ok(0) | Err(record::Error::NotLeader { .. }) => {}
-        Ok(count) => tracing::info!(count, days = keep.days, each = keep.each, "old records were deleted"),
+        Ok(count) => {
+            tracing::info!(count, days = keep.days, each = keep.each, "old records were deleted");
+            if count >= retention::AT_ONCE {
+                return PRUNE_ON;
+            }
+        }
         Err(error) => tracing::warn!(%error, "old records could not be deleted"),
     }
+    PRUNE
 }
 
 /// Why a process that led ends.

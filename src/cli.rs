@@ -106,7 +106,7 @@ struct RunArgs {
 pub enum DraftFor {
     /// Failures that served everybody, or took more than 20 % of the month's error budget.
     Escaped,
-    /// Failures whose signature was recorded in the 90 days before.
+    /// Failures whose defect was recorded in the 90 days before.
     Recurrence,
     /// Templates that rolled unproven.
     BreakGlass,

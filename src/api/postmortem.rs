@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 pub enum PostmortemCause {
     /// Harm was found after the Release served everybody, or it took more than a fifth of the month's error budget.
     Escaped,
-    /// A failure with the same signature was recorded in the 90 days before.
+    /// The same defect was recorded in the 90 days before.
     Recurrence,
     /// A template rolled without having been proven.
     BreakGlass,

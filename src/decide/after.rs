@@ -53,8 +53,9 @@ pub(super) fn watch(d: &mut Draft<'_>) {
             format!("{}, {} after the promotion{who}", harm.sentence, super::time::human(elapsed(s.now, since)));
         d.notify(Severity::Warning, format!("{}.escaped", run.release), "Escaped", "Watch", message.clone());
         watching.escaped = Some(Escaped { at: s.now, signal: harm.signal, message, recorded: false });
-    }
-    if let Some(escaped) = watching.escaped.as_mut().filter(|escaped| !escaped.recorded) {
+        // It is recorded by the pass that comes next, which knows what failed so before.
+        d.wake_in(Duration::from_secs(1));
+    } else if let Some(escaped) = watching.escaped.as_mut().filter(|escaped| !escaped.recorded) {
         if s.escape_recorded {
             escaped.recorded = true;
         } else {

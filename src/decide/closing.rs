@@ -223,15 +223,15 @@ fn finish(d: &mut Draft<'_>) {
     if let Some(run) = d.status.run.as_mut() {
         run.times.ended_at.get_or_insert(now);
     }
-    if !recovery::known(d) {
+    let say = |d: &mut Draft<'_>, phase: Phase, reason: &str, what: &str| {
         let summary = d.active().and_then(|run| run.summary.clone()).unwrap_or_default();
-        let message = format!("{summary}; the canary is gone, looking whether what remains is well");
-        return d.progress(Phase::RollingBack, "Recovering", message);
+        d.progress(phase, reason, format!("{summary}; {what}"));
+    };
+    if !recovery::known(d) {
+        return say(d, Phase::RollingBack, "Recovering", "the canary is gone, looking whether what remains is well");
     }
     if !symptoms::known(d) {
-        let summary = d.active().and_then(|run| run.summary.clone()).unwrap_or_default();
-        let message = format!("{summary}; the canary is gone, asking which of its requests failed");
-        return d.progress(Phase::RollingBack, "Recovering", message);
+        return say(d, Phase::RollingBack, "Recovering", "the canary is gone, asking which of its requests failed");
     }
     let Some(run) = d.active().cloned() else { return };
     let rework = evidence::rework(d, &run);
@@ -243,8 +243,7 @@ fn finish(d: &mut Draft<'_>) {
         if logbook::complete(d) {
             return d.go(Step::Done);
         }
-        let summary = run.summary.unwrap_or_default();
-        return d.progress(Phase::Settling, "Recording", format!("{summary}; writing the decision log"));
+        return say(d, Phase::Settling, "Recording", "writing the decision log");
     }
     if let Some(Record::Rework { spec, .. }) = &rework {
         recurrence::tell(d, &run.release, spec);
@@ -255,5 +254,5 @@ fn finish(d: &mut Draft<'_>) {
         // Tried once more in this very pass: whoever was away for all of that time has not tried at all.
         return d.go(Step::Done);
     }
-    d.progress(Phase::Settling, "Recording", format!("{}; recording", run.summary.unwrap_or_default()));
+    say(d, Phase::Settling, "Recording", "recording");
 }

@@ -137,10 +137,11 @@ impl<'a> Draft<'a> {
     pub(super) fn log(&mut self, severity: Severity, reason: &str, action: &'static str, message: String) {
         let now = self.s.now;
         let Some(run) = self.status.run.as_mut() else { return };
+        // The log has bounds of its own.
+        super::logbook::decided(self.s, run, reason, None);
         if run.timeline.len() >= TIMELINE_ROOM && run.outcome.is_none() {
             return;
         }
-        super::logbook::decided(self.s, run, reason, None);
         let mut key = format!("{}.{}", run.release, run.timeline.len());
         if run.timeline.len() < TIMELINE_MOST {
             run.timeline.push(entry(now, reason, &message));
@@ -154,8 +155,9 @@ impl<'a> Draft<'a> {
     /// Writes an entry of the run's timeline for which there is no event.
     pub(super) fn remember(&mut self, reason: &str, message: String) {
         let now = self.s.now;
-        if let Some(run) = self.status.run.as_mut().filter(|run| run.timeline.len() < TIMELINE_ROOM) {
-            super::logbook::decided(self.s, run, reason, None);
+        let Some(run) = self.status.run.as_mut() else { return };
+        super::logbook::decided(self.s, run, reason, None);
+        if run.timeline.len() < TIMELINE_ROOM {
             run.timeline.push(entry(now, reason, &message));
         }
     }

@@ -29,7 +29,7 @@ mod leftovers;
 pub mod logbook;
 pub mod measure;
 pub mod neighbours;
-mod people;
+pub(crate) mod people;
 mod permission;
 pub mod plan;
 mod pods;

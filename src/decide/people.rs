@@ -10,11 +10,11 @@ use super::time::elapsed;
 use super::{budget, kept, logbook};
 use crate::api::{
     Action, Answered, Approval, Duration, Hold, Intervened, InterventionResult, InterventionStatus, LetThrough,
-    OnRollback, Outcome, Run, Step, names,
+    OnRollback, Outcome, RolloutSpec, Run, Step, names,
 };
 
 /// The promotion in `run.approved`.
-pub(super) const PROMOTION: u8 = 0;
+pub(crate) const PROMOTION: u8 = 0;
 /// How many answers are remembered.
 const REMEMBERED: usize = 32;
 /// How long an answer is remembered at least: no watch lags so much behind.
@@ -154,8 +154,7 @@ fn meant(asked: &InterventionFacts, run: &Run) -> Result<(), String> {
 }
 
 /// The first step ahead that asks for approval and has none: its weight, and in words.
-pub(super) fn awaits_approval(d: &Draft<'_>, run: &Run) -> Option<(u8, String)> {
-    let spec = &d.s.rollout.spec;
+pub(crate) fn awaits_approval(spec: &RolloutSpec, run: &Run) -> Option<(u8, String)> {
     let asks = |approval: Approval, key: u8| approval == Approval::Required && !run.approved.contains(&key);
     let total = spec.waves.len();
     let wave = spec
@@ -174,7 +173,7 @@ fn approve(d: &mut Draft<'_>, asked: &InterventionFacts, by: &str) -> Result<Str
     if let Some(approved) = budget::approve(d, &run, by) {
         return Ok(approved);
     }
-    let Some((key, what)) = awaits_approval(d, &run) else {
+    let Some((key, what)) = awaits_approval(&d.s.rollout.spec, &run) else {
         return Err(format!("no step of Release {} asks for approval any more", run.release));
     };
     if let Some(run) = d.status.run.as_mut() {

@@ -15,12 +15,12 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Api, Client, ResourceExt};
 
 use crate::act::CALL_TIMEOUT;
-use crate::api::{PostmortemCause, PostmortemSpec, Release, ReworkEvent, ReworkKind, Rollout};
+use crate::api::{PostmortemCause, PostmortemSpec, Reclassification, Release, ReworkEvent, ReworkKind, Rollout};
 use crate::clock::Clock;
 use crate::decide::drafted;
-use crate::figures::Settings;
+use crate::figures::{Settings, named};
 use crate::leadership::{Leadership, Writer};
-use crate::postmortem::{Case, Sources, draft, named};
+use crate::postmortem::{Case, LONGEST, Sources, draft};
 use crate::record;
 use crate::watch::{Freshness, Stores};
 
@@ -51,8 +51,8 @@ impl Policy {
     /// Why a draft is made of a failure, if one is. The first cause that holds, of those that are wanted.
     fn cause(&self, event: &ReworkEvent, release: &Release) -> Option<PostmortemCause> {
         let kind = event.spec.kind;
-        let costly = release.status.as_ref().and_then(|status| status.budget_percent);
-        let costly = costly.is_some_and(|percent| percent > Settings::default().escaped_budget_percent);
+        let spent = release.status.as_ref().and_then(|status| status.budget_percent);
+        let costly = Settings::default().costly(spent);
         let again = event.spec.recurrence.is_some_and(|times| times > 1);
         let failed = matches!(kind, ReworkKind::Rollback | ReworkKind::Escaped);
         let holds = [
@@ -75,6 +75,7 @@ pub struct Drafter {
     clock: Clock,
     releases: Store<Release>,
     reworks: Store<ReworkEvent>,
+    reclassifications: Store<Reclassification>,
     rollouts: Store<DeserializeGuard<Rollout>>,
     freshness: Freshness,
     /// Caches hold no timelines: the Release itself is read once more for its draft.
@@ -111,6 +112,7 @@ impl Drafter {
             clock,
             releases: stores.releases.clone(),
             reworks: stores.reworks.clone(),
+            reclassifications: stores.reclassifications.clone(),
             rollouts: stores.rollouts.clone(),
             freshness: stores.freshness.clone(),
             client,
@@ -224,7 +226,7 @@ impl Drafter {
             rollout: release.spec.rollout.clone(),
             cause,
             drafted_at,
-            markdown: draft(&case, cause, drafted_at),
+            markdown: draft(&case, cause, drafted_at, Some(LONGEST)),
         };
         record::postmortem(&self.writer, &release, spec).await?;
         let reference = ObjectRef::<DeserializeGuard<Rollout>>::new(&release.spec.rollout).within(&namespace);
@@ -239,7 +241,7 @@ impl Drafter {
     }
 
     /// The case, from what is cached of its own namespace: whoever may read a Postmortem need not be allowed to read of
-    /// other namespaces. What people said afterwards is not cached, and an hour after a failure there is hardly any.
+    /// other namespaces.
     fn case(&self, release: &Release) -> Option<Case> {
         let key = named(&release.metadata);
         let began = moment(release);
@@ -269,7 +271,11 @@ impl Drafter {
             .filter(|event| kept.contains(&event.spec.failed_release))
             .map(|event| event.as_ref().clone())
             .collect();
-        Case::of(&key, Sources { releases: &releases, events: &events, reclassifications: &[] })
+        let said = self.reclassifications.state();
+        let said = said.iter().filter(|one| one.namespace().as_deref() == Some(key.0.as_str()));
+        let said: Vec<Reclassification> =
+            said.filter(|one| kept.contains(&one.spec.release)).map(|one| one.as_ref().clone()).collect();
+        Case::of(&key, Sources { releases: &releases, events: &events, reclassifications: &said })
     }
 }
 

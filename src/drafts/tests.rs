@@ -112,6 +112,7 @@ struct Process {
     drafter: Drafter,
     releases: StoreWriter<Release>,
     reworks: StoreWriter<ReworkEvent>,
+    said: StoreWriter<Reclassification>,
     rollouts: StoreWriter<DeserializeGuard<Rollout>>,
     term: watch::Sender<Term>,
     now: Arc<Mutex<Timestamp>>,
@@ -121,6 +122,7 @@ impl Process {
     fn new(server: &Server, policy: Policy) -> Self {
         let ((releases, mut releases_writer), (reworks, mut reworks_writer)) = (reflector::store(), reflector::store());
         let (rollouts, mut rollouts_writer) = reflector::store();
+        let (reclassifications, said) = reflector::store();
         releases_writer.apply_watcher_event(&Change::InitDone);
         reworks_writer.apply_watcher_event(&Change::InitDone);
         rollouts_writer.apply_watcher_event(&Change::InitDone);
@@ -132,6 +134,7 @@ impl Process {
             clock: Clock::of(move || *told.lock().unwrap()),
             releases,
             reworks,
+            reclassifications,
             rollouts,
             freshness: Freshness::default(),
             client: server.client(),
@@ -141,7 +144,7 @@ impl Process {
             reporter: "sluice-0".to_owned(),
             known: HashMap::new(),
         };
-        Self { drafter, releases: releases_writer, reworks: reworks_writer, rollouts: rollouts_writer, term, now }
+        Self { drafter, releases: releases_writer, reworks: reworks_writer, said, rollouts: rollouts_writer, term, now }
     }
 
     /// A ReworkEvent, as its cache holds it.
@@ -249,9 +252,15 @@ async fn a_draft_says_what_its_release_says_and_the_rollout_tells_of_it() {
     let server = Server::new();
     let mut process = Process::new(&server, Policy::default());
     process.fill(&server);
+    let said = json!({
+        "metadata": {"name": "costly-was-planned", "namespace": "demo", "creationTimestamp": NOW},
+        "spec": {"release": "costly", "kind": "Security", "reason": "it closed CVE-2026-1", "requestedBy": "alice"},
+    });
+    process.said.apply_watcher_event(&Change::Apply(serde_json::from_value(said).unwrap()));
     process.looks(1).await;
     let all = server.of("postmortems");
     let draft: Postmortem = serde_json::from_value(all[1].clone()).unwrap();
+    assert!(draft.spec.markdown.contains("it closed CVE-2026-1"), "{}", draft.spec.markdown);
     assert_eq!(draft.metadata.name.as_deref(), Some("costly"));
     assert_eq!((draft.spec.rollout.as_str(), draft.spec.drafted_at.to_string().as_str()), ("shop", NOW));
     assert!(

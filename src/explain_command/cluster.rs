@@ -1,28 +1,30 @@
 //! The decision log of a Release from the cluster, and the Rollout that may have more of it. Writes nothing.
 
 use anyhow::{Context as _, bail};
-use kube::api::ListParams;
-use kube::{Api, Client, Config};
+use kube::Api;
+use kube::api::{ApiResource, DynamicObject, ListParams};
 
 use super::Logs;
 use crate::api::{DecisionLog, Rollout};
+use crate::report_command::source;
 
 /// Reads the log of a Release and, as it may be in progress, the Rollouts beside it.
+/// Each Rollout is read by itself: another one that is not as the schema says is no matter of this log.
 pub(super) async fn read(logs: &mut Logs, namespace: Option<&str>, release: &str) -> anyhow::Result<()> {
-    let config = Config::infer().await.context(
-        "no cluster: neither a kubeconfig nor in-cluster configuration was found; --from reads a log from a file",
-    )?;
-    let namespace = namespace.map_or_else(|| config.default_namespace.clone(), str::to_owned);
-    let client = Client::try_from(config).context("the cluster's address or credentials cannot be used")?;
+    let (client, usual) = source::cluster().await?;
+    let namespace = namespace.map_or(usual, str::to_owned);
     // The Rollouts first: an entry that is written in between is then in both, and not in none.
-    let rollouts: Api<Rollout> = Api::namespaced(client.clone(), &namespace);
+    let rollouts: Api<DynamicObject> =
+        Api::namespaced_with(client.clone(), &namespace, &ApiResource::erase::<Rollout>(&()));
     match rollouts.list(&ListParams::default()).await {
         Ok(found) => {
-            let of = |rollout: &Rollout| {
-                let run = rollout.status.as_ref().and_then(|status| status.run.as_ref());
-                run.is_some_and(|run| run.release == release)
+            let of = |rollout: &&DynamicObject| {
+                let run = rollout.data.pointer("/status/run/release");
+                run.is_some_and(|run| run == release)
             };
-            found.items.into_iter().filter(of).for_each(|rollout| logs.rollout(rollout));
+            for rollout in found.items.iter().filter(of) {
+                logs.take_object("the cluster", "Rollout", &serde_json::to_value(rollout)?);
+            }
         }
         Err(kube::Error::Api(answer)) if answer.code == 403 => bail!(
             "rollouts.sluice.dev cannot be listed: {}; ClusterRole sluice-viewer holds that right",

@@ -7,10 +7,10 @@ mod cluster;
 mod input;
 mod text;
 
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, Write};
 use std::path::PathBuf;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use clap::ValueEnum;
 use serde::Serialize;
 
@@ -18,6 +18,7 @@ pub use input::{Found, Logs};
 
 use crate::api::LogEntry;
 use crate::decide::logbook::replay::{self, Difference, Line};
+use crate::report_command::source;
 
 const EXAMPLE: &str = "\
 Every decision of an attempt is in its DecisionLog with the counts, the state and the policy that it
@@ -34,16 +35,17 @@ Examples
   kubectl get decisionlogs.sluice.dev -n demo -o yaml | sluice explain shop-7-3f2a9c1b -f -
 
 Exits with 1 if the log cannot be had, or if the chain or a verdict differs; the last line says at
-which entry, and how.";
+which entry, and how. An object of another Release that cannot be read is named on standard error.";
 
 /// What `sluice explain` takes.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLE)]
 pub struct Args {
-    /// Name of the Release. May be left out with --from if there is one log only.
+    /// Name of the Release, or NAMESPACE/NAME. May be left out with --from if there is one log only.
+    #[arg(value_name = "RELEASE")]
     release: Option<String>,
-    /// The log from these files instead of the cluster: DecisionLogs and Rollouts as YAML or JSON, one or many objects, or a List; - is standard input.
-    #[arg(long = "from", short = 'f', value_name = "FILE", num_args = 1)]
+    /// The log from these files instead of the cluster: DecisionLogs and Rollouts as YAML or JSON, one or many objects, or a List; - is standard input. RELEASE stands before it.
+    #[arg(long = "from", short = 'f', value_name = "FILE", num_args = 1..)]
     files: Vec<PathBuf>,
     /// The namespace. Default: that of the kubeconfig.
     #[arg(long, short)]
@@ -65,30 +67,28 @@ pub enum Format {
 impl Args {
     /// Reads the log, replays it and prints what came of it.
     pub fn run(self) -> anyhow::Result<()> {
+        let named =
+            self.release.as_deref().map(|release| source::meant(release, self.namespace.as_deref())).transpose()?;
+        let (namespace, release) = match named {
+            Some((namespace, release)) => (namespace, Some(release)),
+            None => (self.namespace, None),
+        };
         let mut logs = Logs::default();
         if self.files.is_empty() {
-            let Some(release) = &self.release else {
+            let Some(release) = &release else {
                 bail!("name a Release, or give a log with --from: sluice explain --help");
             };
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            runtime.block_on(cluster::read(&mut logs, self.namespace.as_deref(), release))?;
+            source::wait(cluster::read(&mut logs, namespace.as_deref(), release))?;
         } else {
-            for path in &self.files {
-                let (name, text) = if path.as_os_str() == "-" {
-                    ("standard input".to_owned(), io::read_to_string(io::stdin().lock()))
-                } else {
-                    (path.display().to_string(), std::fs::read_to_string(path))
-                };
-                logs.add(&name, &text.with_context(|| format!("{name} cannot be read"))?)?;
+            for text in source::texts(&self.files) {
+                let (name, text) = text?;
+                logs.add(&name, &text);
             }
         }
-        let found = logs.take(self.release.as_deref(), self.namespace.as_deref())?;
+        source::warn(logs.unreadable())?;
+        let found = logs.take(release.as_deref(), namespace.as_deref())?;
         let explained = Explained::new(&found);
-        match explained.print(self.output, io::stdout().lock()) {
-            // Whoever reads has seen enough.
-            Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
-            result => result?,
-        }
+        source::print(|output| explained.print(self.output, output))?;
         match explained.differs {
             Some(Difference { seq, what }) => bail!("entry {seq} of {}: {what}", explained.release),
             None => Ok(()),

@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use super::failures::{Failure, Link};
+use super::Settings;
+use super::failures::{Failure, Link, failing};
 use super::numbers::{between, number};
 use super::records::{Attempt, Key};
 use super::rework::{Recovered, ReworkBy};
@@ -40,7 +41,7 @@ pub struct Deployment {
     pub failure: Option<Failure>,
     /// When that was over, if it is.
     pub recovered: Option<Recovered>,
-    /// Its signature was seen in the 90 days before.
+    /// The same defect was seen in the 90 days before.
     pub recurring: bool,
     /// Why it is rework, if it is.
     pub rework: Option<ReworkBy>,
@@ -55,6 +56,12 @@ impl Deployment {
     /// The Releases, as namespace/name.
     pub fn releases(&self) -> Vec<String> {
         self.members.iter().map(|one| format!("{}/{}", one.key.0, one.key.1)).collect()
+    }
+
+    /// What failed of it served everybody, or took much of the error budget. Of what did not fail nothing did.
+    pub fn escaped(&self, settings: &Settings) -> bool {
+        self.failure.is_some()
+            && failing(self).into_iter().any(|one| one.reached_all() || settings.costly(one.budget_percent))
     }
 
     /// The kind of change: rework of one of its attempts is rework of all.

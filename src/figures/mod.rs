@@ -25,6 +25,7 @@ pub use deployments::{Deployment, Lead};
 pub use failures::{FailedBy, Failure, Link, LinkedBy};
 pub use numbers::{FEWEST, Rate, Spread};
 pub use records::{Attempt, Facts, Key, facts, facts_of};
+pub(crate) use records::{fullness, named};
 pub use rework::{Recovered, RecoveredBy, ReworkBy};
 pub use summary::{
     Batch, Batches, ChangeFail, Figures, Frequency, LeadTime, OpenFailure, Recovery, Rework, Segments, StageCount,
@@ -55,6 +56,11 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// A failure that took so much of the month's error budget, in percent, counts as escaped.
+    pub fn costly(&self, percent: Option<f64>) -> bool {
+        percent.is_some_and(|percent| percent > self.escaped_budget_percent)
+    }
+
     fn failure_window_millis(&self) -> i64 {
         self.failure_window.as_millis()
     }
@@ -99,6 +105,11 @@ impl History {
     /// Every deployment, by the time of its exposure.
     pub fn deployments(&self) -> &[Deployment] {
         &self.deployments
+    }
+
+    /// By which it was judged.
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     /// What could not be counted as it was written, and why.

@@ -1,7 +1,7 @@
 //! Releases, ReworkEvents and Reclassifications as plain facts: one [`Attempt`] per Release.
 //!
 //! Owns what a record of an older version, or one that is not complete, is taken to say. Draws no conclusion from other
-//! attempts: that is `history`. What cannot be counted is named in the notes.
+//! attempts: `deployments`, `failures` and `rework` do. What cannot be counted is named in the notes.
 
 use std::collections::BTreeMap;
 
@@ -189,7 +189,7 @@ fn order(attempt: &Attempt) -> (Timestamp, u32, &Key) {
     (attempt.started_at, attempt.number, &attempt.key)
 }
 
-fn named(metadata: &k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta) -> Key {
+pub(crate) fn named(metadata: &k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta) -> Key {
     (metadata.namespace.clone().unwrap_or_default(), metadata.name.clone().unwrap_or_default())
 }
 
@@ -202,7 +202,7 @@ fn text(object: &impl serde::Serialize) -> String {
     serde_json::to_string(object).unwrap_or_default()
 }
 
-fn fullness(release: &Release) -> (bool, bool, String) {
+pub(crate) fn fullness(release: &Release) -> (bool, bool, String) {
     let status = release.status.as_ref();
     (
         status.is_some_and(|status| status.outcome.is_some()),
@@ -298,6 +298,9 @@ fn learn(attempts: &mut BTreeMap<Key, Attempt>, notes: &mut Vec<String>, key: &K
         }
         ReworkKind::Hotfix => {
             let (Some(remedy), failed) = (&spec.remedied_by, spec.failed_release.clone()) else { return };
+            if *remedy == failed {
+                return; // nobody said what it remedies
+            }
             match attempts.get_mut(&release(remedy)) {
                 Some(remedy) => remedy.remediates = remedy.remediates.take().or(Some(failed)),
                 None => notes.push(format!(

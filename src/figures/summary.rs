@@ -43,7 +43,7 @@ pub struct Figures {
     pub recovery: Option<Recovery>,
     /// How long commits took.
     pub lead_time: LeadTime,
-    /// Of what failed, what failed with a signature that was seen in the 90 days before.
+    /// Of what failed, what is the same defect as one of the 90 days before.
     pub recurrence: Rate,
     /// How far what failed had come when it was seen to fail, what users never met included.
     pub stages: Vec<StageCount>,
@@ -200,11 +200,7 @@ pub(super) fn figures(history: &History, scope: Scope<'_>, days: u32, now: Times
     };
     let before = ended(&history.before_exposure);
     let count = |test: &dyn Fn(&Deployment) -> bool| number(all.iter().filter(|one| test(one)).count());
-    let escaped = |one: &Deployment| {
-        let budget = history.settings.escaped_budget_percent;
-        let costly = |member: &Attempt| member.budget_percent.is_some_and(|percent| percent > budget);
-        failing(one).into_iter().any(|member| member.reached_all() || costly(member))
-    };
+    let escaped = |one: &&Deployment| one.escaped(&history.settings);
     Figures {
         window,
         frequency: frequency(&all, scope, days),
@@ -216,7 +212,7 @@ pub(super) fn figures(history: &History, scope: Scope<'_>, days: u32, now: Times
         change_fail: ChangeFail {
             all: Rate::of(&all, |one| one.failure.is_some()),
             contained: Rate::of(&all, |one| one.failure.is_some() && !escaped(one)),
-            escaped: Rate::of(&all, |one| one.failure.is_some() && escaped(one)),
+            escaped: Rate::of(&all, escaped),
             low_confidence: count(&|one| one.failure.is_some_and(|failure| failure.confidence == Confidence::Low)),
         },
         rework: Rework {

@@ -15,9 +15,10 @@ use super::artifact;
 use super::attempt::Attempt;
 use super::event::{Event, Link, SENTENCE, Subject, WORD, cut};
 use crate::api::{
-    Action, Approval, Condition, ConditionStatus, ConditionType, Intervened, Outcome, Release, ReleaseStatus,
-    ReworkEvent, ReworkKind, Rollout, RolloutStatus, Run, SinkEvent, Step, Trigger,
+    Action, Condition, ConditionStatus, ConditionType, Intervened, Outcome, Release, ReleaseStatus, ReworkEvent,
+    ReworkKind, Rollout, RolloutSpec, RolloutStatus, Run, SinkEvent, Step, Trigger,
 };
+use crate::decide::people::{PROMOTION, awaits_approval};
 
 /// The reason of a condition while an attempt waits for a person.
 const AWAITING: &str = "AwaitingApproval";
@@ -80,6 +81,9 @@ impl World {
 
     fn of_release(&self, release: &Release, wanted: &Wanted<'_>, found: &mut Vec<Event>) {
         let Some(status) = &release.status else { return };
+        if last(status).is_none_or(|last| last <= wanted.after) {
+            return;
+        }
         let namespace = release.namespace().unwrap_or_default();
         let attempt = Attempt::of_release(release, status, &namespace);
         if let (Some(outcome), Some(ended)) = (status.outcome, status.times.ended_at) {
@@ -157,14 +161,7 @@ impl World {
         let release = self.release(&namespace, &spec.failed_release);
         let attempt = match release.and_then(|release| Some((release, release.status.as_ref()?))) {
             Some((release, status)) => Attempt::of_release(release, status, &namespace),
-            None => Attempt {
-                namespace: &namespace,
-                rollout: &spec.rollout,
-                release: spec.failed_release.clone(),
-                revision: &spec.revision,
-                owner: spec.owner.as_ref(),
-                ..Attempt::default()
-            },
+            None => Attempt::of_rework(rework, &namespace),
         };
         let mut event = attempt.event(word, "", Some(at), at, &spec.message);
         event.data.insert("reason".to_owned(), Value::from(cut(&spec.reason, WORD)));
@@ -204,7 +201,7 @@ impl World {
         if run.step == Step::Done || run.outcome.is_some() {
             return;
         }
-        let number = run.approved.len();
+        let number = given(run);
         let id = attempt.id(SinkEvent::AwaitingApproval, &number.to_string());
         found.standing.insert(id);
         if let Some(message) = awaiting(status)
@@ -213,7 +210,7 @@ impl World {
             let key = number.to_string();
             let mut event = attempt.event(SinkEvent::AwaitingApproval, &key, None, wanted.now, message);
             event.subject = Subject::Asked { number };
-            if let Some(weight) = asked_weight(rollout, run) {
+            if let Some(weight) = asked_weight(&rollout.spec, run) {
                 event.data.insert("waitsAt".to_owned(), Value::from(weight));
             }
             found.events.push(event);
@@ -277,6 +274,21 @@ fn subject(outcome: Outcome, status: &ReleaseStatus, first: bool) -> Subject {
     }
 }
 
+/// The last thing that a Release says happened.
+fn last(status: &ReleaseStatus) -> Option<Timestamp> {
+    let ended = status.outcome.and(status.times.ended_at);
+    let escaped = status.escaped.as_ref().map(|escaped| escaped.at);
+    let asked = status.interventions.iter().map(|one| one.at);
+    ended.into_iter().chain(escaped).chain(asked).max()
+}
+
+/// How many approvals an attempt was given: of steps, and one in spite of the error budget. Counted here, as people may
+/// ask for more than is recorded of an attempt, and each question needs an id of its own.
+fn given(run: &Run) -> usize {
+    let budget = run.budget.as_ref().is_some_and(|budget| budget.approved_by.is_some());
+    run.approved.len().saturating_add(usize::from(budget))
+}
+
 /// Each approval of an attempt, in order.
 fn approved(attempt: &Attempt<'_>, interventions: &[Intervened], wanted: &Wanted<'_>, found: &mut Vec<Event>) {
     let approvals = interventions.iter().filter(|one| one.action == Action::Approve);
@@ -305,11 +317,9 @@ fn awaiting(status: &RolloutStatus) -> Option<&str> {
 }
 
 /// The weight that waits; 100 is the promotion.
-fn asked_weight(rollout: &Rollout, run: &Run) -> Option<u8> {
-    let spec = &rollout.spec;
-    let waits = |approval: Approval, key: u8| approval == Approval::Required && !run.approved.contains(&key);
-    let wave = spec.waves.iter().find(|wave| wave.weight > run.weight && waits(wave.approval, wave.weight));
-    wave.map(|wave| wave.weight).or_else(|| waits(spec.promotion.approval, 0).then_some(100))
+fn asked_weight(spec: &RolloutSpec, run: &Run) -> Option<u8> {
+    let (key, _) = awaits_approval(spec, run)?;
+    Some(if key == PROMOTION { 100 } else { key })
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ const LATE: SignedDuration = SignedDuration::from_hours(1);
 const ROOM: usize = 512;
 /// How much that lasts is remembered; more is delivered when some of it is over.
 const STANDING: usize = 256;
-/// Deliveries that are not written down; as many are delivered again after a crash.
+/// Answers of the sink that are not written down; after a crash as many are delivered again.
 const UNSAVED: u32 = 10;
 /// The pauses after failures double from here …
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -48,7 +48,7 @@ pub(super) struct Outbox {
     /// Deliveries that failed since the last that succeeded.
     failures: u32,
     next_try: Option<Timestamp>,
-    /// Deliveries since the last save.
+    /// What the sink took, or refused for good, since the last save.
     unsaved: u32,
     /// Something else to save.
     changed: bool,
@@ -129,6 +129,7 @@ impl Outbox {
             // It was heard, and will never be taken.
             self.settle(event);
             self.status.dropped = self.status.dropped.saturating_add(1);
+            self.unsaved = self.unsaved.saturating_add(1);
             self.count((self.status.pending as usize).saturating_sub(1));
             return;
         }
@@ -145,7 +146,7 @@ impl Outbox {
     /// Whether it is time to write down how far it has come.
     pub(super) fn to_save(&self, generation: i64) -> bool {
         let new = self.unsaved > 0 || self.changed || self.status.observed_generation != generation;
-        let due = self.unsaved >= UNSAVED || self.status.pending == 0 || self.failures > 0 || self.next_try.is_some();
+        let due = self.unsaved >= UNSAVED || self.status.pending == 0 || self.failures > 0;
         // Time passes too: what a restart need not look at.
         (new && due) || self.after.duration_since(self.saved_after) > LATE
     }

@@ -26,7 +26,7 @@ use crate::watch::{Freshness, Stores};
 const LOOK: Duration = Duration::from_secs(1);
 /// How long after a status could not be written it is tried again.
 const SAVE_AGAIN: Duration = Duration::from_secs(5);
-/// How long a delivery may take whatever the one who posts says: the longest timeout of a sink, and three Secrets.
+/// How long a delivery may take whatever the one who posts says: the longest timeout of a sink, and four Secrets.
 const GIVEN_UP: Duration = Duration::from_secs(75);
 
 /// What every task needs; cheap to clone.

@@ -135,10 +135,11 @@ pub async fn observe(
     let workload = stores.deployments.get(&local(&spec.target_ref.name, &namespace));
     let cached_sets = owned_sets(workload.as_deref(), stores.replica_sets.state().iter().map(|set| set.as_ref()));
     let odd = oddly_served(workload.as_deref(), &cached_sets, status.stable.as_ref());
-    // Leaving traffic and canary behind because a cache had not seen them yet would be harm; these passes are few.
     // How often a failure came back is asked only where one is about to be recorded.
     let ending = run.as_ref().is_some_and(|run| run.outcome.is_some());
-    let records = ending || status.watching.as_ref().is_some_and(|watching| watching.escaped.is_some());
+    let escaped = status.watching.as_ref().and_then(|watching| watching.escaped.as_ref());
+    let records = ending || escaped.is_some_and(|escaped| !escaped.recorded);
+    // Leaving traffic and canary behind because a cache had not seen them yet would be harm; these passes are few.
     let live = odd
         || remembered.live
         || rollout.meta().deletion_timestamp.is_some()

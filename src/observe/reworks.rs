@@ -10,7 +10,8 @@ use kube::ResourceExt;
 use crate::api::{REMEMBERED_DAYS, ReworkEvent, Rollout};
 use crate::decide::snapshot::ReworkFacts;
 
-/// The most that are handed over, the newest first. What is left out is not counted as coming back.
+/// The most that are handed over: those of the Rollout itself before others, the newest first. What is left out is not
+/// counted as coming back.
 const MOST: usize = 500;
 
 /// Failures that are on record with a signature.
@@ -18,15 +19,16 @@ pub(super) fn of(all: &[Arc<ReworkEvent>], rollout: &Rollout, now: Timestamp) ->
     let (name, namespace) = (rollout.name_any(), rollout.namespace().unwrap_or_default());
     let team = rollout.spec.owner.as_ref().map(|owner| owner.team.as_str());
     let remembered = SignedDuration::from_hours(i64::from(REMEMBERED_DAYS).saturating_mul(24));
+    let own = |one: &ReworkEvent| one.spec.rollout == name && one.namespace().as_deref() == Some(&namespace);
     let concerned = |one: &&Arc<ReworkEvent>| {
         let spec = &one.spec;
-        let own = spec.rollout == name && one.namespace().as_deref() == Some(&namespace);
         let owners = team.is_some() && spec.owner.as_ref().map(|owner| owner.team.as_str()) == team;
-        spec.signature.is_some() && (own || owners) && now.duration_since(spec.verdict_at) <= remembered
+        spec.signature.is_some() && (own(one) || owners) && now.duration_since(spec.verdict_at) <= remembered
     };
     let mut found: Vec<&Arc<ReworkEvent>> = all.iter().filter(concerned).collect();
     // A cache has no order; equal worlds are to look equal.
-    found.sort_by_cached_key(|one| (std::cmp::Reverse(one.spec.verdict_at), one.namespace(), one.name_any()));
+    found
+        .sort_by_cached_key(|one| (!own(one), std::cmp::Reverse(one.spec.verdict_at), one.namespace(), one.name_any()));
     found.into_iter().take(MOST).filter_map(|one| facts(one)).collect()
 }
 
@@ -82,7 +84,7 @@ mod tests {
             rework("mail-1", "demo", "mail", Some("post"), "2026-03-04T00:00:00Z"),
             rework("shop-0", "demo", "shop", None, "2025-12-31T23:59:59Z"),
         ];
-        assert_eq!(names(&all, Some("payments")), ["other/cart-1", "demo/shop-1"]);
+        assert_eq!(names(&all, Some("payments")), ["demo/shop-1", "other/cart-1"]);
         assert_eq!(names(&all, None), ["demo/shop-1"], "nobody is not an owner");
     }
 
@@ -92,5 +94,10 @@ mod tests {
         let all: Vec<_> = (0..600).map(|n| rework(&format!("shop-{n}"), "demo", "shop", None, &at(n))).collect();
         let found = names(&all, None);
         assert_eq!((found.len(), found[0].as_str(), found[499].as_str()), (500, "demo/shop-599", "demo/shop-100"));
+        // However much its owner's others fail, a Rollout's own failures are known.
+        let mut all: Vec<_> =
+            (0..600).map(|n| rework(&format!("cart-{n}"), "demo", "cart", Some("payments"), &at(n))).collect();
+        all.push(rework("shop-1", "demo", "shop", None, "2026-02-01T00:00:00Z"));
+        assert_eq!(names(&all, Some("payments"))[0], "demo/shop-1");
     }
 }

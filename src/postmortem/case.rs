@@ -8,8 +8,13 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use crate::api::{ChangeKind, Outcome, Reclassification, Release, ReleaseStatus, ReworkEvent, ReworkKind, Stage};
-use crate::figures::{self, Attempt, Deployment, Failure, History, Key, Recovered, ReworkBy, Settings};
+use super::text::between;
+use crate::api::{
+    ChangeKind, Outcome, REMEMBERED_DAYS, Reclassification, Release, ReleaseStatus, ReworkEvent, ReworkKind, Stage,
+};
+use crate::figures::{
+    self, Attempt, Deployment, Failure, History, Key, Recovered, ReworkBy, Settings, fullness, named,
+};
 
 /// What was changed so near in time may have to do with it: half an hour, in seconds.
 pub const NEARBY: f64 = 1800.0;
@@ -41,15 +46,17 @@ pub struct Case {
     pub(super) said: Vec<Reclassification>,
     pub(super) attempt: Attempt,
     pub(super) judged: Judged,
-    /// What failed with the same signature before it, the newest first.
+    /// What failed as the same defect before it, the newest first.
     pub(super) before: Vec<Similar>,
-    /// How many there are in all, and how many of them lie in the 90 days before.
+    /// How many there are in all, and how many of them lie in the days for which a failure is remembered.
     pub(super) before_count: (usize, usize),
-    /// What failed with the same signature since.
+    /// What failed as the same defect since.
     pub(super) since: Vec<Key>,
     pub(super) nearby: Vec<Neighbour>,
     /// People who are named in what is shown.
     pub(super) people: BTreeSet<String>,
+    /// What could not be counted as it was written, and why.
+    notes: Vec<String>,
 }
 
 /// How it counts.
@@ -58,6 +65,8 @@ pub(super) struct Judged {
     /// Users met it.
     pub(super) deployment: bool,
     pub(super) failure: Option<Failure>,
+    /// What failed of its deployment served everybody, or cost so much that it counts like that.
+    pub(super) escaped: bool,
     pub(super) recovered: Option<Recovered>,
     pub(super) rework: Option<ReworkBy>,
     pub(super) recurring: bool,
@@ -70,7 +79,7 @@ pub(super) struct Judged {
     pub(super) repairs: Vec<Key>,
 }
 
-/// A failure of the same kind.
+/// A failure that is the same defect.
 #[derive(Debug, Clone)]
 pub(super) struct Similar {
     pub(super) key: Key,
@@ -79,6 +88,8 @@ pub(super) struct Similar {
     pub(super) stage: Option<Stage>,
     pub(super) wave: Option<u8>,
     pub(super) message: String,
+    /// Reason, signal and symptoms that both have.
+    pub(super) common: Vec<String>,
     pub(super) repaired_by: Vec<Key>,
 }
 
@@ -98,13 +109,7 @@ impl Case {
     /// The case of a Release, by namespace and name; none if it is not among the records, or has no time at all.
     pub fn of(key: &Key, sources: Sources<'_>) -> Option<Self> {
         let is_it = |release: &&Release| named(&release.metadata) == *key;
-        // Of two states of one record the later one knows more.
-        let full = |release: &&Release| {
-            let status = release.status.as_ref();
-            let outcome = status.is_some_and(|status| status.outcome.is_some());
-            (outcome, status.is_some_and(|status| status.escaped.is_some()), status.map_or(0, |one| one.timeline.len()))
-        };
-        let release = sources.releases.iter().filter(is_it).max_by_key(full)?.clone();
+        let release = sources.releases.iter().filter(is_it).max_by_key(|release| fullness(release))?.clone();
         let facts = figures::facts(sources.releases, sources.events, sources.reclassifications);
         let history = History::new(&facts, Settings::default());
         let attempt = facts.attempts.iter().find(|one| one.key == *key)?.clone();
@@ -117,6 +122,8 @@ impl Case {
             .cloned()
             .collect();
         events.sort_by_cached_key(|event| (event.spec.verdict_at, named(&event.metadata)));
+        // What is in two files is one object.
+        events.dedup_by_key(|event| named(&event.metadata));
         let mut said: Vec<Reclassification> = sources
             .reclassifications
             .iter()
@@ -124,6 +131,7 @@ impl Case {
             .cloned()
             .collect();
         said.sort_by_cached_key(|one| (one.metadata.creation_timestamp.as_ref().map(|at| at.0), named(&one.metadata)));
+        said.dedup_by_key(|one| named(&one.metadata));
         let judged = Judged::of(key, &history);
         let status = release.status.clone().unwrap_or_default();
         let mut case = Self {
@@ -139,6 +147,7 @@ impl Case {
             since: Vec::new(),
             nearby: Vec::new(),
             people: BTreeSet::new(),
+            notes: history.notes().to_vec(),
         };
         case.compare(&facts.attempts, sources.releases, &history);
         case.look_around(&facts.attempts);
@@ -172,10 +181,9 @@ impl Case {
         ended || self.attempt.escaped || self.judged.failure.is_some()
     }
 
-    /// It served everybody, or cost so much of the budget that it counts like that.
-    pub(super) fn escaped(&self) -> bool {
-        let most = Settings::default().escaped_budget_percent;
-        self.attempt.reached_all() || self.attempt.budget_percent.is_some_and(|percent| percent > most)
+    /// What could not be counted as it was written, and why.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// When it was seen to fail, or rolled unproven.
@@ -188,18 +196,20 @@ impl Case {
     }
 
     fn compare(&mut self, attempts: &[Attempt], releases: &[Release], history: &History) {
-        let Some(signature) = self.attempt.signature.clone() else { return };
-        let at = seen(&self.attempt);
+        let attempt = self.attempt.clone();
+        let Some(defect) = attempt.defect() else { return };
+        let at = seen(&attempt);
         let same = |other: &&Attempt| {
-            other.key != self.attempt.key
-                && other.service == self.attempt.service
-                && other.signature.as_ref() == Some(&signature)
+            other.key != attempt.key
+                && other.service == attempt.service
+                && other.defect().is_some_and(|other| defect.same(&other))
         };
         let (mut before, since): (Vec<&Attempt>, Vec<&Attempt>) =
-            attempts.iter().filter(same).partition(|other| (seen(other), other.number) < (at, self.attempt.number));
+            attempts.iter().filter(same).partition(|other| (seen(other), other.number) < (at, attempt.number));
         before.sort_by_key(|other| (seen(other), other.number));
         before.reverse();
-        let lately = before.iter().filter(|other| super::text::between(seen(other), at) <= 90.0 * 86_400.0).count();
+        let remembered = f64::from(REMEMBERED_DAYS) * 86_400.0;
+        let lately = before.iter().filter(|other| between(seen(other), at) <= remembered).count();
         self.before_count = (before.len(), lately);
         self.before = before
             .into_iter()
@@ -211,6 +221,7 @@ impl Case {
                 stage: other.stage,
                 wave: other.wave,
                 message: message(releases, &other.key),
+                common: other.defect().map(|other| defect.common(&[other])).unwrap_or_default(),
                 repaired_by: Judged::of(&other.key, history).repaired_by,
             })
             .collect();
@@ -223,7 +234,7 @@ impl Case {
         let near = |other: &Attempt| {
             let pairs = moments(other)
                 .into_iter()
-                .flat_map(|(what, at)| mine.iter().map(move |(of, then)| (what, super::text::between(*then, at), *of)));
+                .flat_map(|(what, at)| mine.iter().map(move |(of, then)| (what, between(*then, at), *of)));
             let near = pairs.filter(|(_, seconds, _)| seconds.abs() <= NEARBY);
             near.min_by(|one, other| one.1.abs().total_cmp(&other.1.abs()))
         };
@@ -269,6 +280,7 @@ impl Judged {
         Self {
             deployment: true,
             failure: one.failure,
+            escaped: one.escaped(history.settings()),
             recovered: one.recovered,
             rework: one.rework,
             recurring: one.recurring,
@@ -302,11 +314,6 @@ fn message(releases: &[Release], key: &Key) -> String {
         Some(escaped) => escaped.message.clone(),
         None => status.message.clone(),
     })
-}
-
-/// The namespace and the name of an object.
-pub fn named(metadata: &k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta) -> Key {
-    (metadata.namespace.clone().unwrap_or_default(), metadata.name.clone().unwrap_or_default())
 }
 
 /// What a kind of change is called in a sentence.

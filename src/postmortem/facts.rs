@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use super::case::{Case, kind_word};
 use super::roles::Roles;
-use super::text::{Page, SENTENCE, between, counted, grouped, name, quoted, span, time};
+use super::text::{Page, SENTENCE, between, counted, grouped, name, quoted, share_text, span, time};
 use crate::api::{Confidence, Outcome, Stage, Trigger};
 use crate::decide::reasons::REASONS;
 
@@ -109,11 +109,11 @@ pub(super) fn impact(page: &mut Page, case: &Case) {
         page.item("Requests that it served: not known (none are counted in the record)");
     } else {
         page.item(&format!(
-            "Requests that it served as a canary: {}, of which {} failed ({:.2} %); {} of these are recorded as more than \
+            "Requests that it served as a canary: {}, of which {} failed ({}); {} of these are recorded as more than \
              would have failed at stable's rate in the same time",
             grouped(exposure.requests),
             grouped(exposure.errors),
-            share(exposure.errors, exposure.requests),
+            share_text(exposure.errors, exposure.requests),
             grouped(exposure.excess_errors)
         ));
     }
@@ -159,7 +159,7 @@ fn at_everybody(case: &Case) -> String {
     if case.attempt.reached_all() {
         return "it did; there is nothing to estimate".to_owned();
     }
-    if requests == 0 || weight == 0 || weight >= 100 {
+    if requests == 0 || weight == 0 {
         return "not known: no requests are counted at a share of live traffic".to_owned();
     }
     if excess == 0 && exposure.errors == 0 {
@@ -184,12 +184,6 @@ fn at_everybody(case: &Case) -> String {
         grouped(requests),
         counted(requests, "canary request")
     )
-}
-
-/// Percent of a count.
-#[allow(clippy::cast_precision_loss)] // two digits are shown
-fn share(part: u64, whole: u64) -> f64 {
-    if whole == 0 { 0.0 } else { part as f64 / whole as f64 * 100.0 }
 }
 
 /// What ended it.

@@ -15,17 +15,17 @@ mod text;
 
 use jiff::Timestamp;
 
-pub use case::{Case, NEARBY, Sources, named};
+pub use case::{Case, NEARBY, Sources};
 
 use crate::api::{Outcome, PostmortemCause};
 use roles::Roles;
 use text::{Page, name, time};
 
-/// The longest draft, in bytes: what the object may hold.
+/// The longest draft that an object may hold, in bytes.
 pub const LONGEST: usize = 65_536;
 
-/// The draft.
-pub fn draft(case: &Case, cause: PostmortemCause, drafted_at: Timestamp) -> String {
+/// The draft, of at most so many bytes if there is a bound. Facts are cut then, never what people have to write.
+pub fn draft(case: &Case, cause: PostmortemCause, drafted_at: Timestamp, most: Option<usize>) -> String {
     let roles = Roles::of(case);
     let mut page = Page::default();
     let what = if case.needs_one() { "Postmortem" } else { "Facts" };
@@ -56,10 +56,11 @@ pub fn draft(case: &Case, cause: PostmortemCause, drafted_at: Timestamp) -> Stri
     story::similar(&mut page, case, &roles);
     story::nearby(&mut page, case);
     story::classification(&mut page, case, &roles);
+    let mut rest = Page::default();
     if case.needs_one() {
-        questions::rest(&mut page, case);
+        questions::rest(&mut rest, case);
     }
-    page.text(LONGEST)
+    page.text(rest, most)
 }
 
 fn service(case: &Case) -> String {
@@ -71,9 +72,7 @@ const fn why(cause: PostmortemCause) -> &'static str {
         PostmortemCause::Escaped => {
             "Escaped: harm was found after it served everybody, or it took more than 20 % of the month's error budget"
         }
-        PostmortemCause::Recurrence => {
-            "Recurrence: a failure with the same signature was recorded in the 90 days before"
-        }
+        PostmortemCause::Recurrence => "Recurrence: the same defect was recorded in the 90 days before",
         PostmortemCause::BreakGlass => "BreakGlass: the template rolled without having been proven",
         PostmortemCause::Manual => "Manual: somebody asked for it",
     }

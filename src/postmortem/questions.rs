@@ -51,6 +51,6 @@ pub(super) fn rest(page: &mut Page, case: &Case) {
 }
 
 fn final_classification(case: &Case) -> String {
-    let said = case.judged.failure.map(|_| if case.escaped() { "failed, escaped" } else { "failed, contained" });
+    let said = case.judged.failure.map(|_| if case.judged.escaped { "failed, escaped" } else { "failed, contained" });
     format!("_to be confirmed_ (above: {})", said.unwrap_or("not a failed deployment"))
 }

@@ -7,8 +7,6 @@ use super::text::quoted;
 
 /// The longest text that is looked through; more of it is not shown anyway.
 const LOOKED_THROUGH: usize = 2048;
-/// So many people are looked for.
-const MOST: usize = 40;
 
 /// The people of a case.
 #[derive(Debug)]
@@ -19,7 +17,6 @@ impl Roles {
         let mut people: Vec<String> = case.people.iter().filter(|one| one.chars().count() >= 2).cloned().collect();
         // One whose name holds another's comes first, so that it is found whole.
         people.sort_by(|one, other| other.len().cmp(&one.len()).then_with(|| one.cmp(other)));
-        people.truncate(MOST);
         Self(people)
     }
 

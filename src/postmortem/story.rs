@@ -4,11 +4,11 @@
 use super::case::{Case, NEARBY, Neighbour, kind_word};
 use super::facts::{place, sure};
 use super::roles::Roles;
-use super::text::{Page, SENTENCE, between, counted, name, span, time};
-use crate::api::Outcome;
+use super::text::{Page, SENTENCE, between, counted, name, quoted, span, time};
+use crate::api::{Outcome, REMEMBERED_DAYS};
 use crate::figures::{FailedBy, ReworkBy};
 
-/// How many decisions are told; a record holds no more.
+/// How many decisions are told, harm that was found later included; a record holds no more.
 const DECISIONS: usize = 64;
 /// How many requests of people are told; a record holds no more.
 const REQUESTS: usize = 20;
@@ -37,7 +37,7 @@ pub(super) fn timeline(page: &mut Page, case: &Case, roles: &Roles) {
     page.paragraph("Times are UTC. Messages are those of the decisions; people in them are shown as roles.");
     let mut rows: Vec<[String; 3]> = entries
         .iter()
-        .take(DECISIONS)
+        .take(DECISIONS.saturating_sub(usize::from(case.status.escaped.is_some())))
         .map(|entry| [time(entry.at), name(&entry.reason), roles.sentence(&entry.message, SENTENCE)])
         .collect();
     rows.extend(
@@ -88,17 +88,17 @@ pub(super) fn similar(page: &mut Page, case: &Case, roles: &Roles) {
     };
     let (all, lately) = case.before_count;
     page.item(&format!(
-        "Signature {}, which failures of the same kind have in common. Recorded {} before, {lately} of them in the 90 days \
-         before",
+        "Signature {}. The same defect has the same one, or much the same reason, signal and symptoms. Recorded {} before, \
+         {lately} of them in the {REMEMBERED_DAYS} days before",
         name(signature),
         if all == 1 { "once".to_owned() } else { format!("{all} times") },
     ));
     let said = case.events.iter().filter_map(|event| event.spec.recurrence).max();
     if let Some(times) = said.filter(|times| *times > 1) {
-        page.item(&format!("Its ReworkEvent counts {times} in 90 days, this one included"));
+        page.item(&format!("Its ReworkEvent counts {times} in {REMEMBERED_DAYS} days, this one included"));
     }
     let at = case.seen_at().unwrap_or(case.attempt.started_at);
-    let rows: Vec<[String; 5]> = case
+    let rows: Vec<[String; 6]> = case
         .before
         .iter()
         .map(|one| {
@@ -108,12 +108,17 @@ pub(super) fn similar(page: &mut Page, case: &Case, roles: &Roles) {
                 name(&one.key.1),
                 format!("{} before", span(between(one.at, at))),
                 where_,
+                if one.common.is_empty() {
+                    "the signature".to_owned()
+                } else {
+                    quoted(&one.common.join(", "), SENTENCE)
+                },
                 roles.sentence(&one.message, SENTENCE),
                 if repaired.is_empty() { "not recorded".to_owned() } else { repaired.join(", ") },
             ]
         })
         .collect();
-    page.table(["Release", "When", "Where", "Message", "Repaired by"], &rows);
+    page.table(["Release", "When", "Where", "In common", "Message", "Repaired by"], &rows);
     if !case.since.is_empty() {
         let names: Vec<String> = case.since.iter().map(|key| name(&key.1)).collect();
         page.item(&format!("Since then it was recorded in {}", names.join(", ")));
@@ -149,7 +154,7 @@ pub(super) fn classification(page: &mut Page, case: &Case, roles: &Roles) {
         page.item(&match judged.failure {
             Some(failure) => format!(
                 "Failed deployment, {}: {} (confidence {})",
-                if case.escaped() { "escaped" } else { "contained" },
+                if judged.escaped { "escaped" } else { "contained" },
                 failed_by(failure.by),
                 sure(failure.confidence)
             ),
@@ -161,11 +166,8 @@ pub(super) fn classification(page: &mut Page, case: &Case, roles: &Roles) {
             None => "No rework".to_owned(),
         });
         if judged.failure.is_some() {
-            page.item(if judged.recurring {
-                "It recurred: seen in the 90 days before"
-            } else {
-                "Not seen in the 90 days before"
-            });
+            let seen = if judged.recurring { "It recurred: seen" } else { "Not seen" };
+            page.item(&format!("{seen} in the {REMEMBERED_DAYS} days before"));
         }
     } else {
         page.item("No deployment: no user met it, so it is in no rate");

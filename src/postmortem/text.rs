@@ -6,7 +6,8 @@
 
 use jiff::Timestamp;
 
-pub(super) use crate::decide::words::grouped;
+use crate::decide::words::invisible;
+pub(super) use crate::decide::words::{grouped, share_text, span};
 
 /// The longest sentence of a record, in bytes.
 pub(super) const SENTENCE: usize = 256;
@@ -46,32 +47,9 @@ fn plain(c: char) -> char {
     match c {
         '`' => '\'',
         '|' => '¦',
-        c if c.is_control() || c.is_whitespace() || invisible(c) => ' ',
+        c if c.is_whitespace() || invisible(c) => ' ',
         c => c,
     }
-}
-
-/// Formats and fillers of Unicode: what is not seen, or shows text in another order than it has.
-fn invisible(c: char) -> bool {
-    matches!(
-        u32::from(c),
-        0xAD | 0x34F
-            | 0x61C
-            | 0x115F
-            | 0x1160
-            | 0x17B4
-            | 0x17B5
-            | 0x180B..=0x180F
-            | 0x200B..=0x200F
-            | 0x2028..=0x202E
-            | 0x2060..=0x206F
-            | 0x3164
-            | 0xFE00..=0xFE0F
-            | 0xFEFF
-            | 0xFFA0
-            | 0xFFF0..=0xFFFB
-            | 0xE0000..=0xE0FFF
-    )
 }
 
 /// A time, to the millisecond.
@@ -83,27 +61,6 @@ pub(super) fn time(at: Timestamp) -> String {
 #[allow(clippy::cast_precision_loss)] // exact for 285,000 years
 pub(super) fn between(from: Timestamp, to: Timestamp) -> f64 {
     to.as_millisecond().saturating_sub(from.as_millisecond()) as f64 / 1000.0
-}
-
-/// A span of time in its two largest units.
-pub(super) fn span(seconds: f64) -> String {
-    if !seconds.is_finite() {
-        return "not known".to_owned();
-    }
-    let sign = if seconds < 0.0 { "-" } else { "" };
-    let seconds = seconds.abs();
-    if seconds < 60.0 {
-        return format!("{sign}{seconds:.1} s");
-    }
-    let two = |large: f64, one: &str, small: f64, other: &str| {
-        let whole = (seconds / large).floor();
-        format!("{sign}{whole} {one} {} {other}", ((seconds - whole * large) / small).floor())
-    };
-    match seconds {
-        _ if seconds >= 86_400.0 => two(86_400.0, "d", 3_600.0, "h"),
-        _ if seconds >= 3_600.0 => two(3_600.0, "h", 60.0, "min"),
-        _ => two(60.0, "min", 1.0, "s"),
-    }
 }
 
 /// `1 commit`, `2 commits`.
@@ -164,23 +121,31 @@ impl Page {
         }
     }
 
-    /// The text, of at most so many bytes, with one line end at its end.
-    pub(super) fn text(self, most: usize) -> String {
+    /// The text with another page behind it, with one line end at its end. If there is a bound, of at most so many bytes:
+    /// what is too much is cut from this page, and the other one is whole.
+    pub(super) fn text(self, rest: Self, most: Option<usize>) -> String {
         let mut text = self.0.trim_end().to_owned();
         text.push('\n');
-        if text.len() <= most {
-            return text;
+        let rest = match rest.0.trim_end() {
+            "" => String::new(),
+            rest => format!("\n{rest}\n"),
+        };
+        if let Some(room) = most.map(|most| most.saturating_sub(rest.len())).filter(|room| text.len() > *room) {
+            cut(&mut text, room);
         }
-        let note =
-            "\nCut here: the text would be longer than this object may hold. `sluice postmortem` prints all of it.\n";
-        let room = most.saturating_sub(note.len());
-        // Whole lines only: half a line could leave a code span open.
-        let end = text.char_indices().rfind(|(at, c)| *c == '\n' && *at < room).map_or(0, |(at, _)| at);
-        text.truncate(end);
-        text.push('\n');
-        text.push_str(note);
+        text.push_str(&rest);
         text
     }
+}
+
+/// Whole lines only: half a line could leave a code span open.
+fn cut(text: &mut String, most: usize) {
+    let note = "\nFacts are cut here: the text would be longer than this object may hold. `sluice postmortem` prints all of it.\n";
+    let room = most.saturating_sub(note.len());
+    let end = text.char_indices().rfind(|(at, c)| *c == '\n' && *at < room).map_or(0, |(at, _)| at);
+    text.truncate(end);
+    text.push('\n');
+    text.push_str(note);
 }
 
 #[cfg(test)]
@@ -206,13 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn spans_and_numbers_as_people_read_them() {
-        for (seconds, text) in
-            [(0.081, "0.1 s"), (59.0, "59.0 s"), (61.0, "1 min 1 s"), (5400.0, "1 h 30 min"), (-90_000.0, "-1 d 1 h")]
-        {
-            assert_eq!(span(seconds), text);
-        }
-        assert_eq!(span(f64::NAN), "not known");
+    fn counts_as_people_read_them() {
         assert_eq!(
             (counted(1_u64, "commit"), counted(1200_u64, "commit")),
             ("1 commit".into(), "1,200 commits".into())
@@ -226,8 +185,14 @@ mod tests {
         for number in 0..100 {
             page.item(&quoted(&format!("item {number}"), NAME));
         }
-        let text = page.text(500);
-        assert!(text.len() <= 500 && text.contains("Cut here"), "{text}");
+        let mut rest = Page::default();
+        rest.heading(2, "Review");
+        rest.item("approval");
+        let whole = Page(page.0.clone()).text(Page(rest.0.clone()), None);
+        assert!(whole.contains("item 99") && whole.ends_with("\n\n## Review\n\n- approval\n"), "{whole}");
+        let text = page.text(rest, Some(500));
+        assert!(text.len() <= 500 && text.contains("cut here"), "{text}");
+        assert!(text.ends_with("\n\n## Review\n\n- approval\n"), "what people have to write is whole: {text}");
         assert_eq!(text.matches('`').count() % 2, 0, "{text}");
     }
 }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::OpenOptions;
-use std::io::{self, ErrorKind, Write};
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -13,26 +13,28 @@ use jiff::Timestamp;
 
 use crate::api::{Postmortem, PostmortemCause, PostmortemSpec};
 use crate::clock::Clock;
-use crate::postmortem::{Case, Sources, draft, named};
-use crate::report_command::{Records, cluster};
+use crate::figures::named;
+use crate::postmortem::{Case, LONGEST, Sources, draft};
+use crate::report_command::{Records, cluster, source};
 
 /// How many names an error gives.
 const NAMES: usize = 5;
 
 const EXAMPLE: &str = "\
-Facts are filled in from the Release, its ReworkEvents, the Reclassifications and the other Releases that are read with
-it; what only people can say is marked \"To be written\". docs/postmortems.md says what stands where.
+Facts are filled in from the Release, its ReworkEvents, the Reclassifications and the other Releases
+that are read with it; what only people can say is marked \"To be written\". docs/postmortems.md says
+what stands where.
 
 Examples
 
-  sluice postmortem shop-2-f79d0e09 -n demo                         print it
-  sluice postmortem demo/shop-2-f79d0e09 --output postmortem.md     write it to a file
-  sluice postmortem shop-2-f79d0e09 -n demo --object | kubectl create -f -
-                                                                    keep it in the cluster
-  sluice postmortem shop-2-f79d0e09 -f records.yaml                 without access to a cluster
+  sluice postmortem shop-2-f79d0e09 -n demo             print it
+  sluice postmortem demo/shop-2-f79d0e09 --write shop-2.md
+  sluice postmortem shop-2-f79d0e09 -f records.yaml     without access to a cluster
 
-Exits with 1 if there is no such Release, if the records cannot be had, or if the file is there already. A record that
-cannot be read is named on standard error; the others are used.";
+  sluice postmortem shop-2-f79d0e09 -n demo --object | kubectl create -f -
+
+Exits with 1 if there is no such Release, if the records cannot be had, or if the file is there
+already. A record that cannot be read or counted is named on standard error; the others are used.";
 
 /// What `sluice postmortem` takes.
 #[derive(Debug, clap::Args)]
@@ -41,9 +43,8 @@ pub struct Args {
     /// Name of the Release, or NAMESPACE/NAME.
     #[arg(value_name = "RELEASE")]
     release: String,
-    /// Records from this file instead of the cluster: YAML or JSON, one or many objects, or a List; - is standard input.
-    /// May be given several times.
-    #[arg(long, short = 'f', value_name = "FILE")]
+    /// Records from these files instead of the cluster: YAML or JSON, one or many objects, or a List; - is standard input. RELEASE stands before it.
+    #[arg(long, short = 'f', value_name = "FILE", num_args = 1..)]
     from: Vec<PathBuf>,
     /// The namespace. Default: that of the kubeconfig; with --from every namespace.
     #[arg(long, short)]
@@ -52,10 +53,10 @@ pub struct Args {
     #[arg(long, short = 'A')]
     all_namespaces: bool,
     /// Write it to this file instead of standard output.
-    #[arg(long, short, value_name = "FILE")]
-    output: Option<PathBuf>,
+    #[arg(long, value_name = "FILE")]
+    write: Option<PathBuf>,
     /// Overwrite that file if it is there.
-    #[arg(long, requires = "output")]
+    #[arg(long, requires = "write")]
     force: bool,
     /// Write the object Postmortem with the text in it, for `kubectl create -f -`.
     #[arg(long)]
@@ -68,49 +69,29 @@ pub struct Args {
 impl Args {
     /// Reads the records and writes the draft.
     pub fn run(self) -> anyhow::Result<()> {
-        let (namespace, name) = match self.release.split_once('/') {
-            Some((namespace, name)) => (Some(namespace.to_owned()), name.to_owned()),
-            None => (self.namespace.clone(), self.release.clone()),
-        };
-        if let (Some(flag), Some(said)) = (&self.namespace, &namespace)
-            && flag != said
-        {
-            bail!("Release {} names the namespace {said}, and -n names {flag}: give one of the two", self.release);
-        }
+        let (namespace, name) = source::meant(&self.release, self.namespace.as_deref())?;
         let mut records = Records::default();
         let place = if self.from.is_empty() {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            let read = runtime.block_on(cluster::read(&mut records, namespace.as_deref(), self.all_namespaces))?;
+            let read = source::wait(cluster::read(&mut records, namespace.as_deref(), self.all_namespaces))?;
             Place::Cluster(Some(read).filter(|_| !self.all_namespaces))
         } else {
-            for path in &self.from {
-                let (called, text) = if path.as_os_str() == "-" {
-                    ("standard input".to_owned(), io::read_to_string(io::stdin().lock()))
-                } else {
-                    (path.display().to_string(), std::fs::read_to_string(path))
-                };
-                records.add(&called, &text.with_context(|| format!("{called} cannot be read"))?);
+            for text in source::texts(&self.from) {
+                let (called, text) = text?;
+                records.add(&called, &text);
             }
             Place::Files
         };
-        let mut errors = io::stderr().lock();
-        for problem in records.unreadable.iter().chain(&records.notes) {
-            writeln!(errors, "sluice: {problem}")?;
-        }
+        source::warn(records.unreadable.iter().chain(&records.notes))?;
         let case = find(&records, namespace.as_deref(), &name, &place)?;
+        source::warn(case.notes())?;
         let now = self.now.unwrap_or_else(|| Clock::system().now());
-        let text = if self.object { object(&case, now)? } else { draft(&case, PostmortemCause::Manual, now) };
-        match &self.output {
+        let text = if self.object { object(&case, now)? } else { draft(&case, PostmortemCause::Manual, now, None) };
+        match &self.write {
             Some(path) => {
                 write_file(path, &text, self.force)?;
-                writeln!(errors, "sluice: {} was written", path.display())?;
-                Ok(())
+                Ok(source::warn(&[format!("{} was written", path.display())])?)
             }
-            None => match io::stdout().lock().write_all(text.as_bytes()) {
-                // Whoever reads has seen enough.
-                Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-                result => Ok(result?),
-            },
+            None => Ok(source::print(|output| output.write_all(text.as_bytes()))?),
         }
     }
 }
@@ -205,7 +186,7 @@ pub fn object(case: &Case, now: Timestamp) -> anyhow::Result<String> {
             rollout: case.rollout().to_owned(),
             cause: PostmortemCause::Manual,
             drafted_at: now,
-            markdown: draft(case, PostmortemCause::Manual, now),
+            markdown: draft(case, PostmortemCause::Manual, now, Some(LONGEST)),
         },
     );
     object.metadata.namespace = Some(namespace.clone()).filter(|namespace| !namespace.is_empty());

@@ -1,10 +1,10 @@
-//! From the references of a provider to a client that is let in.
+//! From the references of a provider, or of a sink, to a client that is let in.
 //!
 //! Owns the HTTP clients, one for each pair of authorities and client certificate, and the headers that go with each
 //! query. Must not ask anything, and must not put a value of a Secret into a message or a log.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::time::Instant;
 
 use base64::Engine as _;
@@ -23,6 +23,9 @@ use crate::decide::measure::{Access, Credential, FailureClass, Provider, SecretK
 const CERTIFICATE_KEY: &str = "tls.crt";
 const PRIVATE_KEY: &str = "tls.key";
 const NO_CERTIFICATE: &str = "holds no usable PEM certificate";
+
+/// There are two of these in a process, for queries and for notifications, and one image.
+static WARNED: Once = Once::new();
 
 /// What a query needs to be let in.
 #[derive(Debug, Clone)]
@@ -70,7 +73,12 @@ impl Keyring {
             Ok(http) => (http, true),
             Err(error) => {
                 // An image without CA certificates can still ask over http.
-                tracing::warn!(error = %error, "no system certificates: https needs a CA in the MetricsProvider");
+                WARNED.call_once(|| {
+                    tracing::warn!(
+                        %error,
+                        "no system certificates: https needs tls.ca in the MetricsProvider or NotificationSink"
+                    );
+                });
                 (builder().tls_certs_only([]).build().map_err(ClientError::Build)?, false)
             }
         };

@@ -1,4 +1,4 @@
-//! Secrets that the metrics providers name: read when they are needed, kept for a minute, printed never.
+//! Secrets that MetricsProviders and NotificationSinks name: read when they are needed, kept for a minute, printed never.
 //!
 //! Owns the time that a value is kept and the pace of reading. Must not know what a value is for, and must not put one
 //! into a message or a log.

@@ -33,8 +33,8 @@ impl Default for Keep {
 
 /// So many of each Rollout stay whatever their age.
 const ALWAYS: usize = 20;
-/// So many are deleted at a time: the API server has other things to do.
-const AT_ONCE: usize = 50;
+/// So many of a kind are deleted at a time: the API server has other things to do.
+pub const AT_ONCE: usize = 50;
 
 /// One record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,7 +102,10 @@ fn with_releases(
         let with_it = going.contains(&(log.namespace.as_str(), log.name.as_str()));
         with_it || now.duration_since(log.at) > age && !known(log)
     };
-    logs.into_iter().filter(goes).collect()
+    let mut logs: Vec<Dated> = logs.into_iter().filter(goes).collect();
+    // Those of what goes now come first: no Release goes before its log.
+    logs.sort_by_key(|log| !going.contains(&(log.namespace.as_str(), log.name.as_str())));
+    logs
 }
 
 fn dated<K: Resource>(object: &K, rollout: &str) -> Dated {

@@ -1,23 +1,20 @@
 //! Records from the cluster. Lists, in pages; writes nothing.
 
 use anyhow::{Context as _, bail};
+use kube::Api;
 use kube::api::{ApiResource, DynamicObject, ListParams};
-use kube::{Api, Client, Config};
 
-use super::Records;
+use super::{Records, source};
 use crate::api::{Reclassification, Release, ReworkEvent};
 
 /// How many objects a page has.
 const PAGE: u32 = 500;
 
-/// Reads every record of a namespace, or of all; returns the namespace that is meant if none is named. Each object is read by itself: one that is not as the schema says does
-/// not hide the others.
+/// Reads every record of a namespace, or of all; returns the namespace that is meant if none is named. Each object is read
+/// by itself: one that is not as the schema says does not hide the others.
 pub(crate) async fn read(records: &mut Records, namespace: Option<&str>, all: bool) -> anyhow::Result<String> {
-    let config = Config::infer().await.context(
-        "no cluster: neither a kubeconfig nor in-cluster configuration was found; --from reads records from files",
-    )?;
-    let namespace = namespace.map_or_else(|| config.default_namespace.clone(), str::to_owned);
-    let client = Client::try_from(config).context("the cluster's address or credentials cannot be used")?;
+    let (client, usual) = source::cluster().await?;
+    let namespace = namespace.map_or(usual, str::to_owned);
     let resources = [
         ("Release", ApiResource::erase::<Release>(&())),
         ("ReworkEvent", ApiResource::erase::<ReworkEvent>(&())),

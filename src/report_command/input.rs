@@ -6,6 +6,7 @@ use kube::ResourceExt as _;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::source::objects;
 use crate::api::{GROUP, Reclassification, Release, ReworkEvent, VERSION};
 
 /// The records, and what could not be read.
@@ -31,37 +32,17 @@ impl Records {
         for (place, document) in documents(text) {
             match document {
                 Ok(Value::Null) => {}
-                Ok(value) => self.object(&format!("{name}, {place}"), value, &mut others),
+                Ok(value) => {
+                    for (place, value) in objects(&format!("{name}, {place}"), value) {
+                        self.one(&place, &value, &mut others);
+                    }
+                }
                 Err(why) => self.unreadable.push(format!("{name}, {place} cannot be read: {why}")),
             }
         }
         if others > 0 {
             self.notes.push(format!("{name}: {others} objects are no records of Sluice and were left out"));
         }
-    }
-
-    fn object(&mut self, place: &str, mut value: Value, others: &mut u64) {
-        let text = |field: &str| value.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let (kind, version) = (text("kind"), text("apiVersion"));
-        if kind.ends_with("List") {
-            match value.get_mut("items").map(Value::take) {
-                Some(Value::Array(items)) => {
-                    for (index, mut item) in items.into_iter().enumerate() {
-                        // The items of a typed list do not repeat what they are.
-                        if let (Some(fields), Some(kind)) = (item.as_object_mut(), kind.strip_suffix("List"))
-                            && !kind.is_empty()
-                        {
-                            fields.entry("kind").or_insert_with(|| kind.into());
-                            fields.entry("apiVersion").or_insert_with(|| version.clone().into());
-                        }
-                        self.one(&format!("{place}, items[{index}]"), &item, others);
-                    }
-                }
-                _ => self.unreadable.push(format!("{place}: {kind} has no list of items")),
-            }
-            return;
-        }
-        self.one(place, &value, others);
     }
 
     /// Takes one object; `place` is where it stands.
@@ -121,8 +102,9 @@ pub(crate) fn documents(text: &str) -> Vec<(String, Result<Value, String>)> {
     let mut parts: Vec<String> = vec![String::new()];
     for line in text.lines() {
         // Nothing else in YAML stands at the begin of a line like this: what is text inside a block is indented.
-        if line == "---" || line.starts_with("--- ") {
-            parts.push(String::new());
+        if let Some(rest) = line.strip_prefix("---").filter(|rest| rest.is_empty() || rest.starts_with([' ', '\t'])) {
+            // A document may begin on this line.
+            parts.push(format!("{}\n", rest.trim_start()));
         } else if let Some(part) = parts.last_mut() {
             part.push_str(line);
             part.push('\n');
@@ -213,5 +195,25 @@ fn culprit<T: DeserializeOwned>(whole: &Value, error: &str) -> String {
         };
         let Some((_, next)) = inside(whole, &at).into_iter().enumerate().find(about) else { return at };
         at = next;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_document_may_begin_on_the_line_that_divides() {
+        let all = documents("--- # a comment\na: 1\n--- {b: 2}\n---\nc: 3\n---\n# nothing\n");
+        let all: Vec<Value> = all.into_iter().map(|(_, one)| one.unwrap()).collect();
+        assert_eq!(all, [serde_json::json!({"a": 1}), serde_json::json!({"b": 2}), serde_json::json!({"c": 3})]);
+    }
+
+    #[test]
+    fn a_foreign_kind_that_ends_in_list_is_no_record() {
+        let mut records = Records::default();
+        records.add("a", "{apiVersion: example.com/v1, kind: AllowList, metadata: {name: a}}");
+        assert_eq!(records.unreadable, Vec::<String>::new());
+        assert_eq!(records.notes.len(), 1);
     }
 }

@@ -5,13 +5,14 @@
 
 pub(crate) mod cluster;
 mod input;
+pub(crate) mod source;
 mod table;
 
 use std::collections::BTreeSet;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, Write};
 use std::path::PathBuf;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use clap::ValueEnum;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -65,7 +66,7 @@ pub struct Args {
     /// The window in days: 7d, 28d, 90d, 180d or any other number.
     #[arg(long, value_name = "DAYS", default_value = "28d", value_parser = days)]
     since: u32,
-    /// The end of the window (RFC 3339), so that a report can be made again. Default: now.
+    /// The end of the window (RFC 3339); what is known since of what happened in it counts. Default: now.
     #[arg(long, value_name = "TIME")]
     now: Option<Timestamp>,
     /// A promoted deployment failed if another one repairs it within this time.
@@ -98,16 +99,11 @@ impl Args {
     pub fn run(self) -> anyhow::Result<()> {
         let mut records = Records::default();
         if self.from.is_empty() {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            runtime.block_on(cluster::read(&mut records, self.namespace.as_deref(), self.all_namespaces))?;
+            source::wait(cluster::read(&mut records, self.namespace.as_deref(), self.all_namespaces))?;
         } else {
-            for path in &self.from {
-                let (name, text) = if path.as_os_str() == "-" {
-                    ("standard input".to_owned(), io::read_to_string(io::stdin().lock()))
-                } else {
-                    (path.display().to_string(), std::fs::read_to_string(path))
-                };
-                records.add(&name, &text.with_context(|| format!("{name} cannot be read"))?);
+            for text in source::texts(&self.from) {
+                let (name, text) = text?;
+                records.add(&name, &text);
             }
             if let Some(namespace) = &self.namespace {
                 records.keep(namespace);
@@ -121,15 +117,8 @@ impl Args {
             settings: Settings { failure_window: self.failure_window, ..Settings::default() },
         };
         let report = Report::new(&records, &question)?;
-        let mut errors = io::stderr().lock();
-        for problem in report.unreadable.iter().chain(&report.notes) {
-            writeln!(errors, "sluice: {problem}")?;
-        }
-        match report.print(self.output, io::stdout().lock()) {
-            // Whoever reads has seen enough.
-            Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-            result => Ok(result?),
-        }
+        source::warn(report.unreadable.iter().chain(&report.notes))?;
+        Ok(source::print(|output| report.print(self.output, output))?)
     }
 }
 

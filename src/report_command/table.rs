@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use super::Report;
 use crate::api::Stage;
+use crate::decide::words::span;
 use crate::figures::{Batches, Figures, Frequency, LeadTime, Rate, Recovery, Rework, Spread, StageCount};
 
 /// Writes the whole report.
@@ -161,26 +162,4 @@ fn batches(batches: &Batches) -> String {
 
 fn spread(spread: &Spread) -> String {
     format!("median {}, p90 {}, n = {}", span(spread.median_seconds), span(spread.p90_seconds), spread.n)
-}
-
-/// A span of time in its two largest units.
-fn span(seconds: f64) -> String {
-    let negative = if seconds < 0.0 { "-" } else { "" };
-    let seconds = seconds.abs();
-    // Below ten seconds the tenths are what tells two systems apart.
-    if seconds < 10.0 {
-        return format!("{negative}{seconds:.1}s");
-    }
-    let whole = |seconds: f64, unit: f64| (seconds / unit).floor();
-    let (days, hours, minutes) = (86_400.0, 3_600.0, 60.0);
-    let two = |large: f64, one: &str, small: f64, other: &str| {
-        let rest = whole(seconds - whole(seconds, large) * large, small);
-        format!("{negative}{}{one} {rest}{other}", whole(seconds, large))
-    };
-    match seconds {
-        _ if seconds >= days => two(days, "d", hours, "h"),
-        _ if seconds >= hours => two(hours, "h", minutes, "m"),
-        _ if seconds >= minutes => two(minutes, "m", 1.0, "s"),
-        _ => format!("{negative}{seconds:.0}s"),
-    }
 }

@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::harness::app::{COARSE, Plan, errors};
 use crate::harness::gateway::Client;
 use crate::harness::look::text;
-use crate::harness::shared;
 use crate::harness::world::World;
+use crate::harness::{prometheus, shared};
 
 /// What a query of a panel says that shows only what is wrong.
 const WRONG: [&str; 4] = [
@@ -45,14 +45,11 @@ fn queries(world: &World) -> Vec<(String, String)> {
 }
 
 /// How many series a query had in the last minutes.
-async fn series(client: &reqwest::Client, query: &str) -> usize {
+async fn series(query: &str) -> usize {
     let now = jiff::Timestamp::now().as_second();
-    let base = format!("{}/api/v1/query_range", std::env::var("SLUICE_PROMETHEUS_URL").unwrap());
     let range = [("query", query), ("start", &(now - 180).to_string()), ("end", &now.to_string()), ("step", "1")];
-    let url = reqwest::Url::parse_with_params(&base, range).unwrap();
-    let answer: Value = client.get(url).send().await.unwrap().json().await.unwrap();
-    let result = answer.pointer("/data/result").and_then(Value::as_array);
-    result.unwrap_or_else(|| panic!("{query}: {answer}")).len()
+    let answer = prometheus::ask("query_range", &range).await;
+    prometheus::found(&answer).unwrap_or_else(|| panic!("{query}: {answer}"))
 }
 
 #[test]
@@ -74,8 +71,6 @@ fn every_panel_has_something_to_show() {
             world.complete("shop", "Promoted", 120).await;
             client.stop().await;
 
-            let _ = rustls::crypto::ring::default_provider().install_default();
-            let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5)).build().unwrap();
             let asked: Vec<_> = queries(world)
                 .into_iter()
                 .filter(|(_, query)| !WRONG.iter().any(|word| query.contains(word)))
@@ -84,7 +79,7 @@ fn every_panel_has_something_to_show() {
             loop {
                 let mut empty: Vec<&(String, String)> = Vec::new();
                 for query in &asked {
-                    if series(&http, &query.1).await == 0 {
+                    if series(&query.1).await == 0 {
                         empty.push(query);
                     }
                 }

@@ -9,7 +9,7 @@ use crate::harness::gateway::{Client, assert_unharmed};
 use crate::harness::look::{self, condition, number, percents, share, stable_pods, text, weights};
 use crate::harness::record::Kind;
 use crate::harness::world::World;
-use crate::harness::{prometheus, shared};
+use crate::harness::{receiver, shared};
 use crate::people::{govern, plan};
 
 fn version(deployment: &Value) -> &str {
@@ -137,7 +137,7 @@ fn scenario_22_a_promotion_that_gets_stuck_goes_back_to_stable() {
             assert!(pods.iter().all(|pod| now.get(pod.0) == Some(pod.1)), "UIDs and restarts of stable's pods");
             assert_eq!(percents(&weights(&world.record, "shop")), [0.0, 50.0, 0.0]);
             assert_unharmed(&client.stop().await);
-            prometheus::alert("RolloutAutomaticallyRolledBack", &world.namespace, 30).await;
+            receiver::alert("RolloutAutomaticallyRolledBack", &world.namespace, "firing", 30).await;
         })
     });
 }

@@ -8,7 +8,7 @@ use crate::harness::gateway::Client;
 use crate::harness::look::{self, condition, number, percents, stable_pods, text, time, weights};
 use crate::harness::record::Kind;
 use crate::harness::world::World;
-use crate::harness::{prometheus, shared, slower};
+use crate::harness::{receiver, shared, slower};
 
 /// Applies a version that fails too often, waits until it was taken back, and returns the seconds from the scrape that
 /// carried the breaching sample to weight 0 as this client's own watch saw it.
@@ -60,7 +60,7 @@ fn scenario_18_a_failing_version_is_rolled_back_within_seconds() {
             eprintln!("scenario 18: {unscathed} of {} requests of the client were answered well", served.requests);
             judge(seconds);
 
-            let alert = prometheus::alert("RolloutAutomaticallyRolledBack", &world.namespace, 30).await;
+            let alert = receiver::alert("RolloutAutomaticallyRolledBack", &world.namespace, "firing", 30).await;
             assert_eq!(text(&alert, "/labels/name"), "shop", "{alert:#}");
             rejected_stays_rejected(world, &app.version(&format!("v3-{times}")).env("ERROR_RATE", "5%"), times).await;
         })

@@ -5,12 +5,10 @@ use std::path::Path;
 use kube::core::cel::validate_cel;
 use serde_json::{Value, json};
 use sluice::api::InterventionResult::{Honoured, Refused};
-use sluice::api::{
-    Action, BudgetState, BudgetWord, ErrorBudget, InterventionResult, Outcome, Phase, Rollout, Run, Step,
-};
+use sluice::api::{Action, BudgetState, BudgetWord, ErrorBudget, Outcome, Phase, Rollout, Run, Step};
 use sluice::decide::{self, Record};
 
-use crate::governing::until;
+use crate::governing::{ask, baking_at, done, reason, until};
 use crate::world::{Behaviour, World, comparing, rollout_spec};
 
 fn sloth() -> Value {
@@ -38,10 +36,6 @@ fn left(world: &mut World, remaining: f64, [long, short]: [f64; 2]) {
     ];
 }
 
-fn reason(world: &World) -> String {
-    world.status.conditions.iter().find(|one| one.type_.name() == "Ready").unwrap().reason.clone()
-}
-
 fn run(world: &World) -> &Run {
     world.status.run.as_ref().unwrap()
 }
@@ -59,27 +53,6 @@ fn waits(world: &mut World, because: &str) {
     until(world, because, |world| reason(world) == because && world.status.phase == Phase::Held);
 }
 
-fn baking_at(world: &mut World, weight: u8) {
-    until(world, "baking", |world| {
-        world.status.run.as_ref().is_some_and(|run| run.weight == weight && run.step == Step::Baking)
-    });
-}
-
-fn done(world: &mut World, outcome: Outcome) {
-    until(world, &format!("{outcome:?}"), |world| {
-        world.status.run.as_ref().is_some_and(|run| run.step == Step::Done && run.outcome == Some(outcome))
-    });
-}
-
-fn ask(world: &mut World, action: Action, expected: InterventionResult) -> String {
-    world.ask(action);
-    world.pass();
-    let said = world.status.answered.last().unwrap().message.clone();
-    assert_eq!(world.answer(), Some(expected), "{}: {said}", action.name());
-    said
-}
-
-/// What the annotations of the Deployment say.
 /// What the annotations of the Deployment say.
 fn says(world: &mut World, annotations: &[(&str, &str)]) {
     world.said = annotations.iter().map(|(key, value)| (format!("sluice.dev/{key}"), (*value).to_owned())).collect();

@@ -100,7 +100,7 @@ fn the_log_says_what_the_verdict_was_made_of() {
 
 /// Every way of changing a log, and the entry at which it is to be found.
 #[test]
-fn whatever_is_changed_is_found_at_its_entry() {
+fn a_changed_count_policy_or_verdict_is_found_at_its_entry() {
     let (release, log) = last(&shop(0.3));
     let place = log.entries.iter().position(|entry| entry.what == "RolledBack").unwrap();
     let seq = log.entries[place].seq;
@@ -128,6 +128,11 @@ fn whatever_is_changed_is_found_at_its_entry() {
         assert_eq!(at(&changed), Some(seq), "{what}, by its hash");
         assert_eq!(at(&resealed(changed, &release)), Some(seq), "{what}, although all hashes were made anew");
     }
+    // A verdict that nothing stands behind.
+    let first = log.entries.iter().position(|entry| !entry.signals.is_empty()).unwrap();
+    let mut bare = log.clone();
+    bare.entries[first].signals.iter_mut().for_each(|signal| signal.looks.clear());
+    assert_eq!(at(&resealed(bare, &release)), Some(log.entries[first].seq), "a verdict without counts");
     let mut removed = log.clone();
     removed.entries.remove(place);
     assert_eq!(at(&removed), Some(seq + 1), "an entry removed");
@@ -137,6 +142,29 @@ fn whatever_is_changed_is_found_at_its_entry() {
     let mut cut = log.clone();
     cut.entries.pop();
     assert_eq!(at(&cut), Some(log.head.seq), "the last entry cut off");
+}
+
+#[test]
+fn the_log_goes_on_where_the_timeline_has_no_more_room() {
+    let mut world = World::new();
+    world.spec = comparing(json!([{"name": "ceiling", "errorRatio": {"threshold": "20%"}}]));
+    let wave = world.spec.waves[0].clone();
+    world.spec.waves = (1..=20)
+        .map(|number| {
+            let mut wave = wave.clone();
+            wave.weight = serde_json::from_value(json!(number)).unwrap();
+            wave
+        })
+        .collect();
+    world.settle(3);
+    world.apply("v2");
+    world.settle(3000);
+    let run = world.status.run.as_ref().unwrap();
+    assert_eq!(run.outcome, Some(Outcome::Promoted), "{}", world.status.message);
+    let (release, log) = last(&world);
+    let passed = words(&log).iter().filter(|what| **what == "WavePassed").count();
+    assert_eq!((passed, run.timeline.len() < log.entries.len()), (20, true), "{:?}", words(&log));
+    assert_eq!(replayed(&release, &log).differs, None);
 }
 
 #[test]
@@ -213,7 +241,7 @@ fn explain_reads_logs_and_what_is_not_written_yet() {
     };
     let explain = |text: &str| {
         let mut logs = Logs::default();
-        logs.add("a text", text).unwrap();
+        logs.add("a text", text);
         let explained = Explained::new(&logs.take(None, None).unwrap());
         let mut output = Vec::new();
         explained.print(Format::Text, &mut output).unwrap();
@@ -292,4 +320,56 @@ proptest! {
             prop_assert_eq!(breached.verdict, VerdictWord::Harm);
         }
     }
+}
+
+#[test]
+fn explain_says_what_it_cannot_read_and_reads_the_rest() {
+    let (release, log) = last(&shop(0.3));
+    let object = |name: &str, log: &DecisionLogSpec| {
+        json!({"apiVersion": "sluice.dev/v1alpha1", "kind": "DecisionLog",
+            "metadata": {"name": name, "namespace": "demo"}, "spec": log})
+    };
+    let read = |objects: &[serde_json::Value]| {
+        let mut logs = Logs::default();
+        for (number, object) in objects.iter().enumerate() {
+            logs.add(&format!("file {number}"), &object.to_string());
+        }
+        logs
+    };
+    let whole = object(&release, &log);
+    let broken = json!({"apiVersion": "sluice.dev/v1alpha1", "kind": "DecisionLog",
+        "metadata": {"name": "other", "namespace": "demo"}, "spec": {"entries": 1}});
+    // Another Release's spoils nothing; its own is an error that says where.
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": [broken, whole]});
+    let logs = read(&[list, json!({"apiVersion": "example.com/v1", "kind": "AllowList"})]);
+    let said: Vec<&String> = logs.unreadable().collect();
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(said[0].contains("file 0, document 1, items[0]: DecisionLog demo/other cannot be read: "), "{said:?}");
+    assert_eq!(logs.clone().take(Some(&release), Some("demo")).unwrap().entries.len(), log.entries.len());
+    let refused = logs.take(Some("other"), None).unwrap_err().to_string();
+    assert!(refused.contains("DecisionLog demo/other cannot be read: "), "{refused}");
+    // The same file twice, and an earlier state of it.
+    let mut earlier = log.clone();
+    earlier.entries.truncate(log.entries.len() - 1);
+    let before = earlier.entries.last().unwrap();
+    earlier.head = LogHead { seq: before.seq, hash: before.hash.clone() };
+    let earlier = object(&release, &earlier);
+    for files in [[whole.clone(), whole.clone()], [whole.clone(), earlier.clone()], [earlier, whole.clone()]] {
+        let found = read(&files).take(Some(&release), None).unwrap();
+        assert_eq!(found.entries.len(), log.entries.len());
+    }
+    // Two that differ are not put together.
+    let mut changed = log.clone();
+    changed.entries[0].what.push('!');
+    let refused =
+        read(&[whole.clone(), object(&release, &changed)]).take(Some(&release), None).unwrap_err().to_string();
+    assert!(refused.contains("say different things"), "{refused}");
+    // Of another group, or a version that is not known.
+    let mut foreign = whole.clone();
+    foreign["apiVersion"] = json!("example.com/v1");
+    let mut later = whole;
+    later["apiVersion"] = json!("sluice.dev/v2");
+    assert!(read(&[foreign]).take(None, None).is_err());
+    let refused = read(&[later]).take(Some(&release), None).unwrap_err().to_string();
+    assert!(refused.contains("apiVersion is sluice.dev/v2, and only sluice.dev/v1alpha1 can be read"), "{refused}");
 }

@@ -86,7 +86,6 @@ fn tell(d: &mut Draft<'_>, policy: &ErrorBudget, state: &BudgetState, lane: bool
     if turns >= TURNS {
         return;
     }
-    let approved = state.approved_by.is_some();
     let (reason, severity) = match state.state {
         _ if state.burning => ("BudgetBurning", Severity::Warning),
         BudgetWord::Awaited | BudgetWord::Normal => ("BudgetRecovered", Severity::Normal),
@@ -94,7 +93,8 @@ fn tell(d: &mut Draft<'_>, policy: &ErrorBudget, state: &BudgetState, lane: bool
         BudgetWord::Blocked => ("BudgetExhausted", Severity::Warning),
         BudgetWord::Missing => ("BudgetUnknown", Severity::Warning),
     };
-    let follows = match ruling(policy, state.state, state.burning, lane, approved) {
+    let ruled = ruling(policy, state.state, state.burning, lane, state.approved_by.is_some());
+    let follows = match ruled {
         Ruling::Free => "it goes on as usual",
         Ruling::Slowly => "waves bake twice as long, and each must show what the next one would have to",
         Ruling::Despite(Despite::Lane) => "it goes on as rework, and that is counted",
@@ -102,7 +102,7 @@ fn tell(d: &mut Draft<'_>, policy: &ErrorBudget, state: &BudgetState, lane: bool
         Ruling::Wait(_) => "no further step begins; a canary keeps its weight and is judged",
     };
     let message = format!("{}: {follows}", says(d.s, policy, state));
-    match ruling(policy, state.state, state.burning, lane, approved) {
+    match ruled {
         Ruling::Wait(_) => d.remember(reason, message),
         Ruling::Free | Ruling::Slowly | Ruling::Despite(_) => d.log(severity, reason, "Judge", message),
     }

@@ -92,7 +92,7 @@ pub(super) fn look_over(d: &mut Draft<'_>) {
     }
     if run.step == Step::Done {
         // Nothing more is decided on what was counted last.
-        run.signals.iter_mut().filter_map(|state| state.unlogged.as_mut()).for_each(|unlogged| unlogged.looks.clear());
+        drop_looks(run);
     } else if run.signals.iter().any(is_full) {
         enter(s, run, ROUTINE, (LogEntry::CHECKPOINT, None, None));
     }
@@ -109,7 +109,7 @@ fn enter(s: &Snapshot, run: &mut Run, room: Room, (what, reason, by): (&str, Opt
     let spec = &s.rollout.spec.analysis.signals;
     let signals: Vec<LogSignal> = spec.iter().filter_map(|signal| taken(run, signal)).collect();
     // Of a signal that was taken out of the spec nothing more is told.
-    run.signals.iter_mut().filter_map(|state| state.unlogged.as_mut()).for_each(|unlogged| unlogged.looks.clear());
+    drop_looks(run);
     if !room.has(&run.log) {
         run.log.omitted = run.log.omitted.saturating_add(1);
         return;
@@ -139,6 +139,10 @@ fn enter(s: &Snapshot, run: &mut Run, room: Room, (what, reason, by): (&str, Opt
     run.log.head = LogHead { seq: entry.seq, hash: entry.hash.clone() };
     run.log.bytes = run.log.bytes.saturating_add(u32::try_from(size).unwrap_or(u32::MAX));
     run.log.pending.push(entry);
+}
+
+fn drop_looks(run: &mut Run) {
+    run.signals.iter_mut().filter_map(|state| state.unlogged.as_mut()).for_each(|unlogged| unlogged.looks.clear());
 }
 
 fn short(text: &str, most: usize) -> String {

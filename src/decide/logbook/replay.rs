@@ -7,8 +7,10 @@
 use serde::Serialize;
 
 use super::looks::{count, parsed, read_pair, read_poll, value};
+use super::short;
 use crate::api::{
     JudgedBy, LogEntry, LogHead, LogSignal, Look, Number, Percent, Signal, SignalState, Tally, Values, VerdictWord,
+    names,
 };
 use crate::decide::tally::Increment;
 use crate::decide::verdict::compare::{Seen, after, fold, policy_of, verdict};
@@ -115,7 +117,7 @@ pub fn replay(log: &Log<'_>) -> Replayed {
             if entry.omitted > 0 {
                 known.clear();
             }
-            again(entry, &mut known)
+            again(entry, &mut known, entry.omitted > 0)
         });
         match checked {
             Ok(line) => replayed.lines.push(line),
@@ -133,8 +135,8 @@ pub fn replay(log: &Log<'_>) -> Replayed {
         let what = format!(
             "the log says that its last entry is {} ({}), and the last one here is {}: entries are missing at the end",
             head.seq,
-            head.hash.get(..8).unwrap_or(&head.hash),
-            last.map_or_else(|| "none".to_owned(), |(seq, hash)| format!("{seq} ({})", hash.get(..8).unwrap_or(hash))),
+            names::short(&head.hash),
+            last.map_or_else(|| "none".to_owned(), |(seq, hash)| format!("{seq} ({})", names::short(hash))),
         );
         replayed.differs = Some(Difference { seq: head.seq, what });
     }
@@ -154,28 +156,25 @@ fn chained(log: &Log<'_>, before: Option<&LogEntry>, entry: &LogEntry) -> Result
     if entry.previous != previous {
         return Err(format!(
             "the chain breaks: it is tied to {}, and the entry before has {previous}",
-            short(&entry.previous)
+            short(&entry.previous, 64)
         ));
     }
     let hash = entry.digest();
     if entry.hash != hash {
-        return Err(format!("it was changed: its hash is recorded as {}, and is {hash}", short(&entry.hash)));
+        return Err(format!("it was changed: its hash is recorded as {}, and is {hash}", short(&entry.hash, 64)));
     }
     Ok(())
 }
 
-fn short(text: &str) -> String {
-    text.chars().take(64).collect()
-}
-
 /// Does the decisions of one entry again.
-fn again(entry: &LogEntry, known: &mut Vec<Known>) -> Result<Line, String> {
+fn again(entry: &LogEntry, known: &mut Vec<Known>, gap: bool) -> Result<Line, String> {
     let (mut lines, mut gaps, mut words) = (Vec::new(), Vec::new(), Vec::new());
     for signal in &entry.signals {
         let place = known.iter().position(|one| one.name == signal.name);
         let mut before = place.map(|place| known.swap_remove(place)).unwrap_or_default();
         before.name.clone_from(&signal.name);
-        let line = of_signal(signal, &mut before, &mut gaps).map_err(|why| format!("signal {}: {why}", signal.name))?;
+        let line =
+            of_signal(signal, &mut before, &mut gaps, gap).map_err(|why| format!("signal {}: {why}", signal.name))?;
         if !signal.dry_run {
             words.push(signal.verdict);
         }
@@ -203,7 +202,7 @@ fn founded(entry: &LogEntry) -> Result<(), String> {
     Err(format!("{} was decided on the verdict {:?}; it needs {needed:?}", entry.what, entry.verdict))
 }
 
-fn of_signal(signal: &LogSignal, known: &mut Known, gaps: &mut Vec<String>) -> Result<SignalLine, String> {
+fn of_signal(signal: &LogSignal, known: &mut Known, gaps: &mut Vec<String>, gap: bool) -> Result<SignalLine, String> {
     let mut line = SignalLine { name: signal.name.clone(), ..SignalLine::default() };
     let mut judged = None;
     for look in &signal.looks {
@@ -223,7 +222,12 @@ fn of_signal(signal: &LogSignal, known: &mut Known, gaps: &mut Vec<String>) -> R
         (Some(_), _) => Some(VerdictWord::NoData),
         (None, Some(word)) => Some(word),
         // What was left out cannot be done again; what was not looked at stands as it did.
-        (None, None) if signal.looks.is_empty() => known.word,
+        (None, None) if signal.looks.is_empty() => {
+            if known.word.is_none() && !gap {
+                return Err("it has a verdict and nothing that it was made on".to_owned());
+            }
+            known.word
+        }
         (None, None) => None,
     };
     if let Some(word) = word.filter(|word| *word != signal.verdict) {

@@ -3,6 +3,7 @@
 //! A closed list: labels of tenants or customers have no business in a record. Values come from outside and are cut,
 //! cleaned and counted, never believed. Pure.
 
+use super::super::words::invisible;
 use crate::api::CLASSES;
 
 /// What a label tells.
@@ -60,11 +61,7 @@ pub(super) fn value(tells: Tells, value: &str) -> Option<String> {
         Tells::Route => route(value),
     };
     // What cannot be seen, or turns the text around it, shows nobody anything.
-    let hidden = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
-    };
-    let text: String = text.trim().chars().take(LONGEST).map(|c| if hidden(c) { '?' } else { c }).collect();
+    let text: String = text.trim().chars().take(LONGEST).map(|c| if invisible(c) { '?' } else { c }).collect();
     // Istio writes "-" where there is no flag.
     (!matches!(text.as_str(), "" | "-")).then_some(text)
 }
@@ -112,6 +109,7 @@ mod tests {
     #[test]
     fn hostile_values_are_short_and_visible() {
         assert_eq!(value(Tells::Class, "5\u{0}0\n3\u{202e}x").unwrap(), "5?0?3?x");
+        assert_eq!(value(Tells::Class, "5\u{ad}0\u{e0041}3\u{3164}").unwrap(), "5?0?3?");
         assert_eq!(value(Tells::Class, &"é".repeat(10_000)).unwrap().chars().count(), LONGEST);
         assert_eq!(value(Tells::Route, &"/1".repeat(1_000_000)).unwrap().chars().count(), LONGEST);
         assert_eq!(value(Tells::Method, "get").as_deref(), Some("GET"));

@@ -114,7 +114,9 @@ pub(super) fn assess(snapshot: &Snapshot, provider: &Provider, run: &mut Run) ->
     for signal in &snapshot.rollout.spec.analysis.signals {
         let mut state = run.signals.iter().find(|state| state.name == signal.name).cloned().unwrap_or_default();
         state.name.clone_from(&signal.name);
+        let earlier = logbook::set_aside(&mut state);
         let opinion = judge(snapshot, provider, run, signal, &mut state, &mut traffic);
+        logbook::remember(&mut state, earlier, &opinion);
         match run.signals.iter_mut().find(|known| known.name == signal.name) {
             Some(known) => *known = state,
             None => run.signals.push(state),
@@ -222,22 +224,7 @@ fn aside(opinion: Opinion) -> String {
     }
 }
 
-/// Judges one signal, and remembers for the log what it said.
 fn judge(
-    snapshot: &Snapshot,
-    provider: &Provider,
-    run: &Run,
-    signal: &Signal,
-    state: &mut SignalState,
-    traffic: &mut Result<Stream, Blind>,
-) -> Opinion {
-    let earlier = logbook::set_aside(state);
-    let opinion = opine(snapshot, provider, run, signal, state, traffic);
-    logbook::remember(state, earlier, &opinion);
-    opinion
-}
-
-fn opine(
     snapshot: &Snapshot,
     provider: &Provider,
     run: &Run,

@@ -245,6 +245,95 @@ fn an_approval_is_told_while_the_attempt_goes_on_and_from_its_record() {
     assert_eq!((&one.data["by"], &one.data["reason"]), (&json!("jane"), &json!("fine")));
 }
 
+/// An attempt that waits for an approval.
+fn waiting(more: Value) -> World {
+    let mut status = run(more);
+    status["conditions"] = json!([{"type": "Reconciling", "status": "True", "observedGeneration": 1,
+        "lastTransitionTime": T0, "reason": "AwaitingApproval", "message": "waits for an Intervention Approve"}]);
+    World { rollouts: vec![rollout(status)], ..World::default() }
+}
+
+/// An approval in spite of the error budget is none of a step, and is told as `Approved` as well.
+#[test]
+fn an_answer_leads_to_its_question_after_an_approval_for_the_budget() {
+    let approval = |minute: u8, message: &str| {
+        json!({"name": "a", "action": "Approve", "by": "jane", "reason": "x",
+        "at": format!("2026-01-02T03:0{minute}:00Z"), "message": message})
+    };
+    let budget = json!({"since": T0, "approvedBy": "jane"});
+    let first = approval(1, "approved in spite of the error budget");
+    let asked = all(&waiting(json!({"budget": budget, "interventions": [first]})));
+    let question = asked.events.iter().find(|event| event.word == SinkEvent::AwaitingApproval).unwrap();
+    let both = json!([first, approval(2, "wave 2/2 is approved")]);
+    let given = run(json!({"budget": budget, "approved": [25], "interventions": both}));
+    let given = all(&World { rollouts: vec![rollout(given)], ..World::default() });
+    let answer = given.events.iter().rfind(|event| event.word == SinkEvent::Approved).unwrap();
+    assert_eq!(answer.message, "wave 2/2 is approved");
+    assert_eq!(answer.link, Some(Link::Path(question.id.clone())));
+    assert_eq!(cloud(answer)["subject"], cloud(question)["subject"]);
+    // The same when it has ended.
+    let ended = all(&of(vec![release("shop-3", json!({}), json!({"interventions": both}))]));
+    assert_eq!(ended.events.last().unwrap().link, answer.link);
+}
+
+/// People may ask for more than is recorded of an attempt: the next question is another one all the same.
+#[test]
+fn each_question_has_its_id_when_no_more_is_recorded() {
+    let held: Vec<Value> = (0..20)
+        .map(|second| {
+            json!({"name": "h", "action": "Hold", "by": "joe", "reason": "x", "message": "held",
+            "at": format!("2026-01-02T03:01:{second:02}Z")})
+        })
+        .collect();
+    let question = |approved: Value| all(&waiting(json!({"approved": approved, "interventions": held}))).standing;
+    assert_ne!(question(json!([])), question(json!([5])));
+}
+
+/// What waits is what `decide` says waits.
+#[test]
+fn nothing_that_is_being_promoted_waits_for_the_promotion() {
+    let told = |step: &str| {
+        let mut world = waiting(json!({"step": step, "weight": 25}));
+        let Ok(rollout) = &mut Arc::make_mut(&mut world.rollouts[0]).0 else { unreachable!() };
+        rollout.spec.promotion.approval = crate::api::Approval::Required;
+        all(&world).events[0].data.get("waitsAt").cloned()
+    };
+    assert_eq!((told("Baking"), told("Promoting")), (Some(json!(100)), None));
+}
+
+#[test]
+fn the_last_that_happened_in_a_release_is_what_it_is_left_out_by() {
+    let of = |status: Value| last(release("shop-3", json!({}), status).status.as_ref().unwrap());
+    let at = |minute: u8| format!("2026-01-02T03:0{minute}:00Z");
+    let time = |minute: u8| Some(at(minute).parse().unwrap());
+    let ended = json!({"outcome": "Promoted", "times": {"endedAt": at(3)}});
+    let with = |field: &str, value: Value| {
+        let mut status = ended.clone();
+        status[field] = value;
+        status
+    };
+    let escaped = |minute: u8| json!({"at": at(minute), "signal": "errors", "message": "x", "recorded": true});
+    let asked = |minutes: &[u8]| {
+        let one = |minute: &u8| {
+            json!({"name": "a", "action": "Approve", "by": "jane", "reason": "x", "at": at(*minute),
+            "message": "x"})
+        };
+        json!(minutes.iter().map(one).collect::<Vec<_>>())
+    };
+    assert_eq!(of(json!({"times": {"exposedAt": at(1)}})), None, "nothing of it is told");
+    assert_eq!(of(ended.clone()), time(3));
+    assert_eq!((of(with("escaped", escaped(2))), of(with("escaped", escaped(9)))), (time(3), time(9)));
+    assert_eq!(of(with("interventions", asked(&[1, 2]))), time(3));
+    assert_eq!(of(with("interventions", asked(&[1, 5, 4]))), time(5));
+    // None of them gets lost by it.
+    let world = |status: Value| self::of(vec![release("shop-3", json!({}), status)]);
+    let after = |status: Value, minute: u8| words(&since(&world(status), &at(minute), &|_, _| true));
+    assert_eq!(after(with("escaped", escaped(9)), 8), [SinkEvent::Escaped]);
+    assert_eq!(after(with("escaped", escaped(9)), 9), []);
+    assert_eq!(after(with("interventions", asked(&[5])), 4), [SinkEvent::Approved]);
+    assert_eq!(after(with("interventions", asked(&[5])), 5), []);
+}
+
 #[test]
 fn only_what_a_sink_wants_is_looked_at() {
     let ended = |at: &str| release("shop-3", json!({}), json!({"outcome": "Promoted", "times": {"endedAt": at}}));

@@ -194,6 +194,24 @@ fn what_the_sink_will_never_take_is_given_up_at_once() {
 }
 
 #[test]
+fn no_more_than_ten_are_refused_unwritten() {
+    let mut outbox = outbox(0);
+    let happened = seconds(1..=200);
+    let why = Undelivered { class: DeliveryFailure::HttpStatus, http_status: Some(400) };
+    let mut tried = 0;
+    for second in 0..200 {
+        let Some(event) = outbox.next(&happened, at(300 + second)) else { break };
+        outbox.failed(event, why, at(300 + second));
+        tried += 1;
+        assert_eq!(outbox.to_save(0), tried == 10, "{tried}");
+    }
+    assert_eq!(tried, 10);
+    assert_eq!((outbox.status(0).dropped, outbox.status(0).pending), (10, 190));
+    outbox.saved(0);
+    assert_eq!(outbox.next(&happened, at(310)).unwrap().id, "11");
+}
+
+#[test]
 fn what_is_remembered_is_bounded() {
     // One that is refused for ever, and a thousand others.
     let mut outbox = outbox(0);

@@ -1,7 +1,7 @@
 //! The demo: what Sluice does, shown on a real cluster with real traffic, in a few minutes.
 //!
-//! Acts as a user does: kubectl and HTTP requests, nothing else. Every figure it prints was observed, and it exits
-//! with 0 only if everything that it tells really happened.
+//! Acts as a user does: kubectl, HTTP requests, and `sluice report` at the end. Every figure it prints was observed, and
+//! it exits with 0 only if everything that it tells really happened.
 
 // The rule protects decisions of the operator, which must be repeatable; a demo deals in real time.
 #![allow(clippy::disallowed_methods)]

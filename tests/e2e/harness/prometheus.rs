@@ -1,5 +1,6 @@
-//! Prometheus and Alertmanager of the testbed: an outage that ends whatever happens, and the alerts that fire.
+//! Prometheus of the testbed: an outage that ends whatever happens, and what it answers.
 
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -39,46 +40,41 @@ impl Drop for Outage {
     }
 }
 
+/// What Prometheus answers below `/api/v1/`; what went wrong, if there is no answer.
+pub async fn ask(path: &str, params: &[(&str, &str)]) -> Value {
+    let base = format!("{}/api/v1/{path}", std::env::var("SLUICE_PROMETHEUS_URL").unwrap());
+    let url = reqwest::Url::parse_with_params(&base, params).unwrap();
+    match client().get(url).send().await {
+        Ok(answer) => answer.json::<Value>().await.unwrap_or_default(),
+        Err(error) => Value::String(error.to_string()),
+    }
+}
+
+/// How many series an answer has, if it is one.
+pub fn found(answer: &Value) -> Option<usize> {
+    answer.pointer("/data/result").and_then(Value::as_array).map(Vec::len)
+}
+
+fn client() -> &'static reqwest::Client {
+    static CLIENT: OnceLock<reqwest::Client> = OnceLock::new();
+    CLIENT.get_or_init(|| {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        // Each scenario has a runtime of its own; a connection belongs to the one in which it was made.
+        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5)).pool_max_idle_per_host(0);
+        client.build().unwrap()
+    })
+}
+
 /// Asks Prometheus, which offers no way to be told, until a query answers with so many series.
 pub async fn series(promql: &str, wanted: usize, seconds: u64) {
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(2)).build().unwrap();
-    let base = format!("{}/api/v1/query", std::env::var("SLUICE_PROMETHEUS_URL").unwrap());
-    let url = reqwest::Url::parse_with_params(&base, [("query", promql)]).unwrap();
     let deadline = Instant::now() + Duration::from_secs(seconds);
     loop {
-        let answer = match client.get(url.clone()).send().await {
-            Ok(answer) => answer.json::<Value>().await.unwrap_or_default(),
-            Err(error) => Value::String(error.to_string()),
-        };
-        let found = answer.pointer("/data/result").and_then(Value::as_array).map(Vec::len);
+        let answer = ask("query", &[("query", promql)]).await;
+        let found = found(&answer);
         if found == Some(wanted) {
             return;
         }
         assert!(Instant::now() < deadline, "{promql} has {found:?} series and not {wanted} after {seconds}s: {answer}");
-        tokio::time::sleep(Duration::from_millis(250)).await;
-    }
-}
-
-/// Asks Alertmanager, which offers no way to be told, until this alert fires for a namespace.
-pub async fn alert(name: &str, namespace: &str, seconds: u64) -> Value {
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(2)).build().unwrap();
-    let url = format!("{}/api/v2/alerts?active=true", std::env::var("SLUICE_ALERTMANAGER_URL").unwrap());
-    let deadline = Instant::now() + Duration::from_secs(seconds);
-    loop {
-        let answer = match client.get(&url).send().await {
-            Ok(answer) => answer.json::<Value>().await.unwrap_or_default(),
-            Err(error) => Value::String(error.to_string()),
-        };
-        let label = |alert: &Value, label: &str| alert["labels"][label].as_str().unwrap_or_default().to_owned();
-        let found = answer.as_array().and_then(|alerts| {
-            alerts.iter().find(|alert| label(alert, "alertname") == name && label(alert, "namespace") == namespace)
-        });
-        if let Some(alert) = found {
-            return alert.clone();
-        }
-        assert!(Instant::now() < deadline, "alert {name} for {namespace} does not fire within {seconds}s: {answer:#}");
         tokio::time::sleep(Duration::from_millis(250)).await;
     }
 }

@@ -54,7 +54,7 @@ fn records() -> Records {
     let mut records = Records::default();
     records.add("history.yaml", HISTORY);
     assert_eq!((records.unreadable.len(), records.notes.len()), (0, 0), "{:?}", records.unreadable);
-    assert_eq!((records.releases.len(), records.events.len(), records.reclassifications.len()), (31, 7, 3));
+    assert_eq!((records.releases.len(), records.events.len(), records.reclassifications.len()), (31, 8, 3));
     records
 }
 
@@ -331,7 +331,7 @@ fn what_cannot_be_read_is_named_and_spoils_nothing_else() {
     bad.push_str("---\nkind: Rollout\napiVersion: sluice.dev/v1alpha1\nmetadata: {name: shop}\n---\na: [1\n");
     let mut records = Records::default();
     records.add("h.yaml", &bad);
-    assert_eq!((records.releases.len(), records.events.len()), (30, 7));
+    assert_eq!((records.releases.len(), records.events.len()), (30, 8));
     let said = records.unreadable.join("\n");
     assert!(said.contains("h.yaml, document 9: Release demo/shop-9 cannot be read: spec.number: "), "{said}");
     assert_eq!(records.unreadable.len(), 2, "{said}");

@@ -28,7 +28,7 @@ fn restored() -> World {
     world
 }
 
-fn reason(world: &World) -> String {
+pub fn reason(world: &World) -> String {
     let ready = world.status.conditions.iter().find(|condition| condition.type_.name() == "Ready").unwrap();
     ready.reason.clone()
 }
@@ -44,13 +44,13 @@ pub fn until(world: &mut World, what: &str, holds: impl Fn(&World) -> bool) {
     panic!("not reached: {what}; {:?} {}\n{}", world.status.phase, world.status.message, world.log.join("\n"));
 }
 
-fn baking_at(world: &mut World, weight: u8) {
+pub fn baking_at(world: &mut World, weight: u8) {
     until(world, &format!("baking at {weight}%"), |world| {
         world.status.run.as_ref().is_some_and(|run| run.weight == weight && run.step == Step::Baking)
     });
 }
 
-fn done(world: &mut World, outcome: Outcome) {
+pub fn done(world: &mut World, outcome: Outcome) {
     until(world, &format!("{outcome:?}"), |world| {
         world.status.run.as_ref().is_some_and(|run| run.step == Step::Done && run.outcome == Some(outcome))
     });
@@ -62,7 +62,7 @@ fn recorded(world: &World) -> Vec<Action> {
 }
 
 /// Asks, and the answer comes within one pass.
-fn ask(world: &mut World, action: Action, expected: InterventionResult) -> String {
+pub fn ask(world: &mut World, action: Action, expected: InterventionResult) -> String {
     world.ask(action);
     world.pass();
     let said = world.status.answered.last().unwrap().message.clone();

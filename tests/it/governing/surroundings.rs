@@ -224,6 +224,22 @@ fn what_shows_only_after_the_promotion_is_recorded_as_escaped() {
 }
 
 #[test]
+fn what_escapes_again_is_counted_as_coming_back() {
+    let mut world = adopted();
+    for (version, times) in [("v2", 1), ("v3", 2)] {
+        world.apply(version);
+        world.pass();
+        done(&mut world, Outcome::Promoted);
+        world.behave(version, Behaviour { errors: 0.1, ..Behaviour::default() });
+        let name = format!("{}-escaped", world.status.run.as_ref().unwrap().release);
+        until(&mut world, "escaped", |world| world.reworks.contains_key(&name));
+        assert_eq!(world.reworks[&name].recurrence, Some(times), "{version}");
+        world.behave(version, Behaviour::default());
+    }
+    assert_eq!(world.events.iter().filter(|event| event.starts_with("RecurringDefect")).count(), 1);
+}
+
+#[test]
 fn the_watch_ends_and_asks_nothing_any_more() {
     let mut world = adopted();
     world.spec.watch = "30s".parse().unwrap();

@@ -125,7 +125,7 @@ fn concerned(rule: &Value) -> &str {
     match (rule["alert"].as_str(), rule["record"].as_str()) {
         (Some(alert), _) => alert,
         (None, Some("sluice:rollout_team:info")) => "RolloutGateOpen",
-        (None, _) => "RolloutReworkRateHigh",
+        (None, record) => panic!("{record:?}: which alert looks at it?"),
     }
 }
 

@@ -102,11 +102,44 @@ fn the_program_prints_it_or_says_why_not() {
         (vec!["shop-9", "-f", RECORDS], "close to it: demo/shop-9-4e1b60d3"),
         (vec!["demo/shop-9-4e1b60d3", "-n", "stage", "-f", RECORDS], "-n names stage: give one of the two"),
         (vec!["shop-9-4e1b60d3", "-f", "/nowhere/records.yaml"], "/nowhere/records.yaml cannot be read"),
-        (vec!["shop-9-4e1b60d3", "-f", RECORDS, "--force"], "--output <FILE>"),
+        (vec!["shop-9-4e1b60d3", "-f", RECORDS, "--force"], "--write <FILE>"),
     ] {
         let refused = sluice(&arguments);
         let errors = String::from_utf8(refused.stderr).unwrap();
         assert!(!refused.status.success() && refused.stdout.is_empty(), "{arguments:?}");
         assert!(errors.contains(said), "{arguments:?}: {errors} does not say {said:?}");
     }
+}
+
+#[test]
+fn files_are_named_one_by_one_or_together() {
+    let empty = std::env::temp_dir().join(format!("sluice-postmortem-{}.yaml", std::process::id()));
+    let stray = "apiVersion: sluice.dev/v1alpha1\nkind: Reclassification\nmetadata: {name: stray, namespace: demo}\n\
+                 spec: {release: nothing, failed: true, reason: r}\n";
+    std::fs::write(&empty, stray).unwrap();
+    let empty_path = empty.to_str().unwrap();
+    let now = ["--now", "2026-11-01T09:00:00Z"];
+    let name = "demo/shop-9-4e1b60d3";
+    let one = sluice(&[&[name, "-f", RECORDS, "-f", empty_path][..], &now].concat());
+    let other = sluice(&[&[name, "-f", RECORDS, empty_path][..], &now].concat());
+    std::fs::remove_file(&empty).unwrap();
+    assert!(one.status.success() && other.status.success(), "{one:?} {other:?}");
+    assert_eq!(one.stdout, other.stdout);
+    // What cannot be counted is named.
+    let errors = String::from_utf8(other.stderr).unwrap();
+    assert!(errors.contains("Reclassification demo/stray speaks of Release nothing"), "{errors}");
+    let short = sluice(&[name, "-f", RECORDS, "-o", "json"]);
+    assert!(!short.status.success() && !std::path::Path::new("json").exists(), "-o is a format elsewhere");
+}
+
+#[test]
+fn help_is_as_wide_as_a_terminal() {
+    let help = String::from_utf8(sluice(&["--help"]).stdout).unwrap();
+    let (_, examples) = help.split_once("Facts are filled in").unwrap();
+    assert!(examples.lines().all(|line| line.chars().count() <= 100), "{examples}");
+    // Sentences are broken where the line is full, and nowhere else.
+    let lines: Vec<&str> = help.lines().skip_while(|line| !line.contains("Records from these files")).collect();
+    let paragraph: Vec<&str> = lines.into_iter().take_while(|line| !line.trim().is_empty()).collect();
+    let (_, full) = paragraph.split_last().unwrap();
+    assert!(full.iter().all(|line| line.len() > 80), "{help}");
 }

@@ -167,7 +167,12 @@ fn check(texts: &[String]) {
                 events: &records.events,
                 reclassifications: &records.reclassifications,
             };
-            draft(&Case::of(&key, sources).unwrap(), PostmortemCause::Manual, jiff::Timestamp::UNIX_EPOCH)
+            draft(
+                &Case::of(&key, sources).unwrap(),
+                PostmortemCause::Manual,
+                jiff::Timestamp::UNIX_EPOCH,
+                Some(LONGEST),
+            )
         };
         let page = of(&records);
         sound(&page);
@@ -206,9 +211,28 @@ fn what_is_long_everywhere_is_a_page_of_bounded_length() {
     }
     let commit = release.spec.change.commits[0].clone();
     release.spec.change.commits = vec![sluice::api::Commit { sha: "s".repeat(5000), ..commit }; 5000];
-    let page = draft(&super::case(&records, "shop-8-f79d0e09"), PostmortemCause::Manual, jiff::Timestamp::UNIX_EPOCH);
-    sound(&page);
-    assert!(page.contains("| Approval | _open_ |"), "the questions are still there: {} bytes", page.len());
+    let case = super::case(&records, "shop-8-f79d0e09");
+    let page = |most: Option<usize>| draft(&case, PostmortemCause::Manual, jiff::Timestamp::UNIX_EPOCH, most);
+    sound(&page(Some(LONGEST)));
+    for most in [LONGEST, 20_000, 8_000] {
+        let page = page(Some(most));
+        assert!(page.len() <= most, "{} bytes", page.len());
+        let asked = page.contains("## Action items") && page.contains("| Approval | _open_ |");
+        assert!(asked && page.ends_with("this Release stays as it is.\n"), "the questions are still there: {page}");
+    }
+    assert!(page(Some(20_000)).contains("cut here"));
+    let whole = page(None);
+    assert!(!whole.contains("cut here") && whole.len() > 20_000, "{} bytes", whole.len());
+    // A record of 64 decisions and one that was found later.
+    let harm = super::records().releases.iter().find_map(|one| one.status.clone()?.escaped).unwrap();
+    let release = records.releases.iter_mut().find(|release| release.spec.number == 8).unwrap();
+    release.status.as_mut().unwrap().escaped = Some(harm);
+    let case = super::case(&records, "shop-8-f79d0e09");
+    let page = draft(&case, PostmortemCause::Manual, jiff::Timestamp::UNIX_EPOCH, None);
+    let (_, timeline) = page.split_once("| At | Decision | Message |\n").unwrap();
+    let rows: Vec<&str> = timeline.lines().skip(1).take_while(|line| line.starts_with('|')).collect();
+    assert_eq!(rows.len(), 64);
+    assert!(rows.last().unwrap().contains("| `Escaped` |"), "{rows:?}");
 }
 
 proptest! {

@@ -24,7 +24,7 @@ fn case(records: &Records, name: &str) -> Case {
 }
 
 fn drafted(name: &str, cause: PostmortemCause) -> String {
-    draft(&case(&records(), name), cause, "2026-11-01T09:00:00Z".parse().unwrap())
+    draft(&case(&records(), name), cause, "2026-11-01T09:00:00Z".parse().unwrap(), None)
 }
 
 /// The draft is what is in the file. With UPDATE_DRAFTS=1 the file is written: look at the difference before it is
@@ -70,13 +70,13 @@ fn a_contained_rollback() {
             "for at least 24,800 requests in the same time",
             "n = 1,240 canary requests",
             // 13:10:00 to 13:24:31.2 and to 13:24:31.6.
-            "14 min 31 s",
-            "| The canary had no more traffic | 2026-10-12T13:24:31.6Z | 0.4 s |",
-            "| The routes were as before | 2026-10-12T13:24:33Z | 1.4 s |",
-            "| Requests that remained were within tolerance again | 2026-10-12T13:24:50Z | 17.0 s |",
+            "14m 31s",
+            "| The canary had no more traffic | 2026-10-12T13:24:31.6Z | 0.4s |",
+            "| The routes were as before | 2026-10-12T13:24:33Z | 1.4s |",
+            "| Requests that remained were within tolerance again | 2026-10-12T13:24:50Z | 17s |",
             "Failed deployment, contained: taken back by Sluice after users had met it (confidence high)",
             "took 1.40 % of the month's error budget",
-            "| `demo/cart` | `cart-3-5b90c1e2` | `Promoted` | the promotion: 2 min 30 s before first exposure here |",
+            "| `demo/cart` | `cart-3-5b90c1e2` | `Promoted` | the promotion: 2m 30s before first exposure here |",
             "Repaired by: `shop-9-4e1b60d3`",
             "Accountable for the change: `ada@example.com`",
         ],
@@ -97,11 +97,11 @@ fn an_escaped_failure_that_came_back() {
             "Recorded once before, 1 of them in the 90 days before",
             "Its ReworkEvent counts 2 in 90 days, this one included",
             // 1 Oct 11:20:00 to 20 Oct 10:31:12.
-            "| `shop-6-1c9e02b7` | 18 d 23 h before |",
+            "| `shop-6-1c9e02b7` | 18d 23h before | the watch after the promotion | `Escaped, signal checkout-errors` |",
             "Failed deployment, escaped: harm was found after it served everybody",
             // 08:06:00 to 10:31:12, and to 11:14:00 when the hotfix served everybody.
-            "2 h 25 min",
-            "3 h 8 min (Remediation)",
+            "2h 25m",
+            "3h 8m (Remediation)",
             "It recurred: seen in the 90 days before",
             "Repaired by: `shop-10-be52aa91`",
             "Nothing was taken back: after a promotion Sluice records harm and leaves the way back to people",
@@ -128,6 +128,98 @@ fn a_template_that_went_past_the_gate() {
     );
 }
 
+/// A release of the shop that was taken back as number 8 was.
+fn taken_back(records: &mut Records, number: u32, change: &dyn Fn(&mut serde_json::Value)) {
+    let like = records.releases.iter().find(|release| release.spec.number == 8).unwrap();
+    let mut value = serde_json::to_value(like).unwrap();
+    value["metadata"]["name"] = format!("shop-{number}").into();
+    value["spec"]["number"] = number.into();
+    change(&mut value);
+    records.releases.push(serde_json::from_value(value).unwrap());
+}
+
+#[test]
+fn what_is_alike_is_the_same_defect_whatever_its_signature() {
+    let mut records = records();
+    let symptoms = |code: &str| {
+        let one = |label: &str, value: &str| serde_json::json!({"label": label, "value": value, "share": 90});
+        serde_json::json!([
+            one("route", "/pay"),
+            one("zone", "b"),
+            one("method", "POST"),
+            one("code", "503"),
+            one("x", code)
+        ])
+    };
+    taken_back(&mut records, 20, &|release| {
+        release["status"]["signal"] = "errors".into();
+        release["status"]["symptoms"] = symptoms("1");
+    });
+    taken_back(&mut records, 21, &|release| {
+        release["status"]["signal"] = "errors".into();
+        release["status"]["signature"] = "another".into();
+        release["status"]["symptoms"] = symptoms("2");
+        for time in release["status"]["times"].as_object_mut().unwrap().values_mut() {
+            *time = time.as_str().unwrap().replace("-10-12", "-10-13").into();
+        }
+    });
+    let text = draft(&case(&records, "shop-21"), PostmortemCause::Manual, jiff::Timestamp::UNIX_EPOCH, None);
+    let row = text.lines().find(|line| line.starts_with("| `shop-20` |")).unwrap_or_else(|| panic!("{text}"));
+    assert!(row.contains("`SignalBreached, signal errors, code=503, method=POST, route=/pay, zone=b`"), "{row}");
+    says(&text, &["It recurred: seen in the 90 days before"]);
+    let earlier = draft(&case(&records, "shop-20"), PostmortemCause::Manual, jiff::Timestamp::UNIX_EPOCH, None);
+    says(&earlier, &["Since then it was recorded in", "`shop-21`"]);
+}
+
+#[test]
+fn the_draft_and_the_report_agree_on_what_escaped() {
+    // Two Rollouts with one release id: one was taken back at 5 %, the other one served everybody and did harm.
+    let mut records = records();
+    for release in &mut records.releases {
+        if [8, 9].contains(&release.spec.number) {
+            release.spec.change.release_id = Some("together".to_owned());
+        }
+        if release.spec.number == 9 {
+            release.spec.rollout = "till".to_owned();
+        }
+    }
+    let text = draft(&case(&records, "shop-8-f79d0e09"), PostmortemCause::Manual, jiff::Timestamp::UNIX_EPOCH, None);
+    says(
+        &text,
+        &["One deployment with: `shop-9-4e1b60d3`", "Failed deployment, escaped: ", "(above: failed, escaped)"],
+    );
+    let facts = sluice::figures::facts(&records.releases, &records.events, &records.reclassifications);
+    let history = sluice::figures::History::new(&facts, sluice::figures::Settings::default());
+    let now = "2026-11-01T09:00:00Z".parse().unwrap();
+    let fail = history.figures(sluice::figures::Scope::Service("demo/shop"), 28, now).change_fail;
+    assert_eq!((fail.all.count, fail.escaped.count), (fail.all.count, fail.all.count), "{fail:?}");
+}
+
+#[test]
+fn nobody_is_named_elsewhere_however_many_they_are() {
+    let mut records = records();
+    let release = records.releases.iter_mut().find(|release| release.spec.number == 8).unwrap();
+    let status = release.status.as_mut().unwrap();
+    let like = status.interventions[0].clone();
+    let people = (0..60).map(|number| format!("somebody-with-a-long-name-{number:02}")).chain(["bo".to_owned()]);
+    status.interventions = people.map(|by| sluice::api::Intervened { by, ..like.clone() }).collect();
+    status.message = "taken back while bo looked".to_owned();
+    let text = draft(&case(&records, "shop-8-f79d0e09"), PostmortemCause::Manual, jiff::Timestamp::UNIX_EPOCH, None);
+    says(&text, &["`taken back while (accountable person) looked`"]);
+}
+
+#[test]
+fn what_is_read_twice_is_told_once() {
+    let mut twice = records();
+    twice.add("again.yaml", include_str!("../../fixtures/postmortem/records.yaml"));
+    for release in &records().releases {
+        let name = release.metadata.name.clone().unwrap();
+        let now = "2026-11-01T09:00:00Z".parse().unwrap();
+        let one = draft(&case(&records(), &name), PostmortemCause::Manual, now, None);
+        assert_eq!(one, draft(&case(&twice, &name), PostmortemCause::Manual, now, None));
+    }
+}
+
 #[test]
 fn what_needs_none_says_so_and_has_its_facts() {
     let going = golden("going-on.md", "shop-12-e6f0b85d", PostmortemCause::Manual);
@@ -148,8 +240,8 @@ fn the_same_records_give_the_same_text_in_any_order() {
     for release in &records().releases {
         let name = release.metadata.name.clone().unwrap();
         let now = "2026-11-01T09:00:00Z".parse().unwrap();
-        let one = draft(&case(&records(), &name), PostmortemCause::Manual, now);
-        assert_eq!(one, draft(&case(&turned, &name), PostmortemCause::Manual, now));
+        let one = draft(&case(&records(), &name), PostmortemCause::Manual, now, None);
+        assert_eq!(one, draft(&case(&turned, &name), PostmortemCause::Manual, now, None));
     }
 }
 
@@ -160,7 +252,8 @@ fn what_is_not_known_is_not_zero() {
         let found = |release: &&mut sluice::api::Release| release.spec.number == 8;
         let release = records.releases.iter_mut().find(found).unwrap();
         change(&mut release.status.as_mut().unwrap().exposure);
-        let text = draft(&case(&records, "shop-8-f79d0e09"), PostmortemCause::Manual, jiff::Timestamp::UNIX_EPOCH);
+        let text =
+            draft(&case(&records, "shop-8-f79d0e09"), PostmortemCause::Manual, jiff::Timestamp::UNIX_EPOCH, None);
         text.lines().find(|line| line.contains("Had it served everybody")).unwrap().to_owned()
     };
     assert!(scaled(&|exposure| exposure.requests = 0).contains("not known: no requests are counted"));
@@ -212,7 +305,7 @@ fn it_speaks_of_systems_and_names_people_where_they_are_accountable() {
             PostmortemCause::BreakGlass,
             PostmortemCause::Manual,
         ] {
-            let text = draft(&case(&records, &name), cause, jiff::Timestamp::UNIX_EPOCH);
+            let text = draft(&case(&records, &name), cause, jiff::Timestamp::UNIX_EPOCH, None);
             let lower = text.to_lowercase();
             for word in BLAME {
                 assert!(!lower.contains(word), "{name}: {word:?} in\n{text}");

@@ -16,6 +16,9 @@ impl World {
     pub fn snapshot(&self) -> Snapshot {
         let current = self.current();
         let run = self.status.run.as_ref().filter(|run| run.step != Step::Done);
+        // As `observe` does: earlier failures are known only where one is about to be recorded.
+        let escaped = self.status.watching.as_ref().and_then(|watching| watching.escaped.as_ref());
+        let records = run.is_some_and(|run| run.outcome.is_some()) || escaped.is_some_and(|escaped| !escaped.recorded);
         let canary = self.canary.as_ref();
         let uid = "uid-rollout";
         Snapshot {
@@ -142,6 +145,7 @@ impl World {
             reworks: self
                 .reworks
                 .iter()
+                .filter(|_| records)
                 .filter_map(|(name, spec)| {
                     let signature = spec.signature.clone()?;
                     Some(ReworkFacts {
@@ -156,7 +160,7 @@ impl World {
                         at: spec.verdict_at,
                     })
                 })
-                .chain(self.others.clone())
+                .chain(self.others.iter().filter(|_| records).cloned())
                 .collect(),
             policies: GatePolicies {
                 problems: self.policies.clone(),

@@ -17,6 +17,11 @@ fn worst(metric: &str, quantile: &str) -> String {
     format!("max by (namespace, name) ({metric}{{{OF}, quantile=\"{quantile}\"}})")
 }
 
+/// A figure of each Rollout in the last 7 days, whatever window is chosen.
+fn week(metric: &str) -> String {
+    format!("max by (namespace, name) ({metric}{{namespace=~\"$namespace\", window=\"7d\"}})")
+}
+
 pub(crate) fn dashboard() -> Value {
     let deployments = sum("sluice_delivery_deployments", "");
     let failed = |class: &str| sum("sluice_delivery_failed", &format!(", class=\"{class}\""));
@@ -71,7 +76,7 @@ pub(crate) fn dashboard() -> Value {
                 "What RolloutReworkRateHigh looks at: it fires above 25% of at least 5 deployments.",
                 "percentunit",
                 &[(
-                    "sluice:rollout_rework:difference7d{namespace=~\"$namespace\"} / (sluice:rollout_deployments:difference7d{namespace=~\"$namespace\"} > 0)",
+                    &format!("{} / ({} > 0)", week("sluice_delivery_rework"), week("sluice_delivery_deployments")),
                     "{{namespace}}/{{name}}",
                 )],
             ),
