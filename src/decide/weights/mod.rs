@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-use super::snapshot::{ParentFacts, RouteFacts, RuleFacts};
+use super::snapshot::{BackendFacts, ParentFacts, RouteFacts, RuleFacts};
 use crate::api::{BackendWeight, RouteBackup};
 
 /// What a route needs to have the wanted share.
@@ -220,7 +220,10 @@ fn take_out(
     stable: &str,
     canary: &str,
 ) -> RouteState {
-    let Some(at) = position(rule, canary) else {
+    // Somebody else may have written it twice: whichever still gets requests comes first.
+    let ours = |backend: &BackendFacts| backend.local_service && backend.name == canary;
+    let serving = rule.backends.iter().position(|backend| ours(backend) && backend.weight > 0);
+    let Some(at) = serving.or_else(|| position(rule, canary)) else {
         return RouteState::Settled;
     };
     let backends = format!("/spec/rules/{index}/backendRefs");

@@ -1,6 +1,5 @@
 //! The arithmetic of weights, and every patch applied to the object that it was made for.
 
-use super::super::snapshot::BackendFacts;
 use super::*;
 use crate::api::RouteKind;
 
@@ -215,6 +214,14 @@ fn a_named_rule_that_was_renamed_gives_the_canary_nothing() {
     assert!(matches!(towards(&renamed, &backup, "s", "c", Some(100)), RouteState::Conflict(_)));
     let back = towards(&renamed, &backup, "s", "c", Some(0));
     assert_eq!(after(&renamed, &back), [weights(&[("s", 100)])]);
+}
+
+#[test]
+fn a_canary_that_somebody_wrote_twice_gets_nothing_at_either_place() {
+    let listed = taken(&one(&[("s", 1), ("c", 0)]));
+    let twice = one(&[("c", 0), ("c", 1)]);
+    let back = towards(&twice, &listed, "s", "c", None);
+    assert_eq!(after(&twice, &back), [weights(&[("c", 0), ("c", 0)])]);
 }
 
 #[test]
