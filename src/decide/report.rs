@@ -83,7 +83,7 @@ pub(super) fn conclude(d: &mut Draft<'_>) {
             ConditionType::Gated,
             False,
             "PolicyMissing",
-            &format!("{}; apply deploy/policies.yaml", d.s.policies.problems.join("; ")),
+            &format!("{}; apply deploy/base/policies.yaml", d.s.policies.problems.join("; ")),
         ),
         (None, Some(_), _) if d.s.rollout.spec.gate == GateMode::Resting => condition(
             ConditionType::Gated,
@@ -101,7 +101,7 @@ pub(super) fn conclude(d: &mut Draft<'_>) {
             ConditionType::Gated,
             False,
             "GateNotHolding",
-            "a dry run showed that a new template would roll at once; install the policies of deploy/policies.yaml",
+            "a dry run showed that a new template would roll at once; install the policies of deploy/base/policies.yaml",
         ),
         (None, None, _) => condition(ConditionType::Gated, Unknown, "NotProvenYet", "the gate has not been tried yet"),
     });

@@ -294,9 +294,9 @@ fn settle(d: &mut Draft<'_>, workload: &Workload, proven: bool) {
         } else if d.s.rollout.spec.gate == GateMode::Resting {
             ("ProvingGate", format!("pausing Deployment {}, which is kept paused at rest", workload.name))
         } else if let Some(problem) = d.s.policies.problems.first() {
-            ("PolicyMissing", format!("{problem}; apply deploy/policies.yaml"))
+            ("PolicyMissing", format!("{problem}; apply deploy/base/policies.yaml"))
         } else if tried {
-            let message = "a new template would roll at once: install the policies of deploy/policies.yaml";
+            let message = "a new template would roll at once: install the policies of deploy/base/policies.yaml";
             ("GateNotHolding", message.to_owned())
         } else {
             let message = "proving by a dry run that the API server holds a new template back";

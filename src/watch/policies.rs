@@ -14,9 +14,9 @@ use sha2::{Digest, Sha256};
 use crate::decide::snapshot::GatePolicies;
 
 /// What is shipped: the gate itself. Without it a new template rolls at once, or anyone opens.
-const SHIPPED: &str = include_str!("../../deploy/policies.yaml");
+const SHIPPED: &str = include_str!("../../deploy/base/policies.yaml");
 /// What is shipped beside it: who asks by an Intervention is stamped and verified.
-const STAMP: &str = include_str!("../../deploy/interventions.yaml");
+const STAMP: &str = include_str!("../../deploy/base/interventions.yaml");
 /// The operator's account in the shipped manifests.
 const SHIPPED_ACCOUNT: &str = "system:serviceaccount:sluice-system:sluice";
 

@@ -1,4 +1,4 @@
-//! What people ask for by Interventions, as users with the roles of `deploy/roles.yaml`: scenarios 12 and 21.
+//! What people ask for by Interventions, as users with the roles of `deploy/base/roles.yaml`: scenarios 12 and 21.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};

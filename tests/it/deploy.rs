@@ -13,7 +13,7 @@ fn documents(file: &str) -> Vec<Value> {
 
 #[test]
 fn the_gate_selects_the_label_that_the_operator_sets() {
-    let policies = documents("deploy/policies.yaml");
+    let policies = documents("deploy/base/policies.yaml");
     let selecting: Vec<&Value> =
         policies.iter().filter(|policy| policy["kind"].as_str().unwrap().ends_with("Policy")).collect();
     assert_eq!(selecting.len(), 3);
@@ -30,11 +30,11 @@ fn the_gate_selects_the_label_that_the_operator_sets() {
 }
 
 const POLICIES: [&str; 4] =
-    ["deploy/policies.yaml", "deploy/interventions.yaml", "deploy/reclassifications.yaml", "deploy/limits.yaml"];
+    ["deploy/base/policies.yaml", "deploy/base/interventions.yaml", "deploy/base/reclassifications.yaml", "deploy/base/limits.yaml"];
 
 /// The operator's name for the API server.
 fn operator() -> String {
-    let account = documents("deploy/rbac.yaml").into_iter().find(|one| one["kind"] == "ServiceAccount").unwrap();
+    let account = documents("deploy/base/rbac.yaml").into_iter().find(|one| one["kind"] == "ServiceAccount").unwrap();
     let part = |name: &str| account["metadata"][name].as_str().unwrap().to_owned();
     format!("system:serviceaccount:{}:{}", part("namespace"), part("name"))
 }
@@ -83,7 +83,7 @@ fn the_policies_know_the_operator_and_the_way_out() {
         named += text.matches(&user).count();
     }
     assert!(named > 0, "{user} is not named");
-    let policies = documents("deploy/policies.yaml");
+    let policies = documents("deploy/base/policies.yaml");
     let guard = policies.iter().find(|one| one["metadata"]["name"] == "sluice-guard").unwrap();
     let text = expressions(guard);
     assert!(text.contains(names::BREAK_GLASS_ANNOTATION) && text.contains("check('breakglass')"), "{text}");
@@ -92,7 +92,7 @@ fn the_policies_know_the_operator_and_the_way_out() {
 
 #[test]
 fn every_limit_is_the_operators_and_nobody_elses() {
-    let limits = documents("deploy/limits.yaml");
+    let limits = documents("deploy/base/limits.yaml");
     let only = serde_json::json!({"name": "the-operator",
         "expression": format!("request.userInfo.username == '{}'", operator())});
     for policy in limits.iter().filter(|one| one["kind"] == "ValidatingAdmissionPolicy") {
@@ -109,14 +109,14 @@ fn every_foreign_kind_that_the_operator_writes_has_a_limit() {
     let list = |value: &Value| -> Vec<String> {
         value.as_array().unwrap().iter().map(|one| one.as_str().unwrap().to_owned()).collect()
     };
-    let limits = documents("deploy/limits.yaml");
+    let limits = documents("deploy/base/limits.yaml");
     let limited: Vec<String> = limits
         .iter()
         .filter_map(|one| one["spec"]["matchConstraints"]["resourceRules"].as_array())
         .flatten()
         .flat_map(|rule| list(&rule["resources"]))
         .collect();
-    let role = documents("deploy/rbac.yaml").into_iter().find(|one| one["kind"] == "ClusterRole").unwrap();
+    let role = documents("deploy/base/rbac.yaml").into_iter().find(|one| one["kind"] == "ClusterRole").unwrap();
     for rule in role["rules"].as_array().unwrap() {
         let writes = list(&rule["verbs"]).iter().any(|verb| ["patch", "update", "delete"].contains(&verb.as_str()));
         if writes && rule["apiGroups"][0] != "sluice.dev" {
@@ -129,8 +129,8 @@ fn every_foreign_kind_that_the_operator_writes_has_a_limit() {
 
 #[test]
 fn every_action_has_one_role_that_hands_it_out() {
-    let roles = documents("deploy/roles.yaml");
-    let interventions = documents("deploy/interventions.yaml");
+    let roles = documents("deploy/base/roles.yaml");
+    let interventions = documents("deploy/base/interventions.yaml");
     let rights = interventions.iter().find(|one| one["metadata"]["name"] == "sluice-intervention-rights").unwrap();
     let text = expressions(rights);
     assert!(text.contains("object.spec.action.lowerAscii()") && text.contains("check(variables.verb)"), "{text}");
@@ -162,14 +162,14 @@ fn every_action_has_one_role_that_hands_it_out() {
 /// `create`, which comes with no built-in role.
 #[test]
 fn a_reclassification_is_stamped_verified_and_handed_out_on_purpose() {
-    let policies = documents("deploy/reclassifications.yaml");
+    let policies = documents("deploy/base/reclassifications.yaml");
     let named = |name: &str| policies.iter().find(|one| one["metadata"]["name"] == name).unwrap();
     for name in ["sluice-reclassification-stamp", "sluice-reclassification-rights"] {
         let rules = &named(name)["spec"]["matchConstraints"]["resourceRules"][0];
         assert_eq!(rules["resources"], serde_json::json!(["reclassifications"]), "{name}");
         assert_eq!(rules["operations"][0], "CREATE", "{name}");
         // The same words as for an Intervention: what is proven there on a real API server holds here.
-        let twin = documents("deploy/interventions.yaml");
+        let twin = documents("deploy/base/interventions.yaml");
         let twin_name = name.replace("reclassification", "intervention");
         let twin = twin.iter().find(|one| one["metadata"]["name"] == *twin_name).unwrap();
         for part in ["matchConditions", "mutations"] {
@@ -185,11 +185,11 @@ fn a_reclassification_is_stamped_verified_and_handed_out_on_purpose() {
     assert_eq!(named("sluice-reclassification-rights")["spec"]["validations"].as_array().unwrap().len(), 2);
     assert!(expressions(named("sluice-reclassification-stamp")).contains("value: request.userInfo.username"));
 
-    let kustomization = documents("deploy/kustomization.yaml").remove(0);
+    let kustomization = documents("deploy/base/kustomization.yaml").remove(0);
     assert!(kustomization["resources"].as_array().unwrap().iter().any(|one| one == "reclassifications.yaml"));
 
     let mut writers = Vec::new();
-    for role in documents("deploy/roles.yaml") {
+    for role in documents("deploy/base/roles.yaml") {
         for rule in role["rules"].as_array().unwrap() {
             let reclassifies = rule["resources"].as_array().unwrap().iter().any(|one| one == "reclassifications");
             let reads = serde_json::json!(["get", "list", "watch"]);
@@ -213,9 +213,9 @@ fn a_postmortem_is_made_by_the_operator_and_belongs_to_people() {
         let all = rules.filter(about).flat_map(|rule| rule["verbs"].as_array().unwrap());
         all.map(|verb| verb.as_str().unwrap().to_owned()).collect()
     };
-    let role = documents("deploy/rbac.yaml").into_iter().find(|one| one["kind"] == "ClusterRole").unwrap();
+    let role = documents("deploy/base/rbac.yaml").into_iter().find(|one| one["kind"] == "ClusterRole").unwrap();
     assert_eq!(verbs(&role), ["create"]);
-    let held: Vec<(String, Vec<String>)> = documents("deploy/roles.yaml")
+    let held: Vec<(String, Vec<String>)> = documents("deploy/base/roles.yaml")
         .iter()
         .map(|role| (role["metadata"]["name"].as_str().unwrap().to_owned(), verbs(role)))
         .filter(|(_, verbs)| !verbs.is_empty())
@@ -247,7 +247,7 @@ fn what_postmortems_are_drafted_for_is_a_flag() {
 
 #[test]
 fn rights_have_no_wildcard_and_no_secrets() {
-    let role = documents("deploy/rbac.yaml").into_iter().find(|one| one["kind"] == "ClusterRole").unwrap();
+    let role = documents("deploy/base/rbac.yaml").into_iter().find(|one| one["kind"] == "ClusterRole").unwrap();
     for rule in role["rules"].as_array().unwrap() {
         for list in ["apiGroups", "resources", "verbs"] {
             for word in rule[list].as_array().unwrap() {
@@ -259,7 +259,7 @@ fn rights_have_no_wildcard_and_no_secrets() {
 
 /// A Role of this name in the operator's namespace, bound to the operator.
 fn bound_role(name: &str) -> Value {
-    let rights = documents("deploy/rbac.yaml");
+    let rights = documents("deploy/base/rbac.yaml");
     let of = |kind: &str, name: &str| {
         let mut found = rights.iter().filter(|one| one["kind"] == kind && one["metadata"]["name"] == name);
         let one = found.next().unwrap_or_else(|| panic!("no {kind} {name}"));
@@ -277,7 +277,7 @@ fn bound_role(name: &str) -> Value {
 
 #[test]
 fn every_role_is_known_here() {
-    let rights = documents("deploy/rbac.yaml");
+    let rights = documents("deploy/base/rbac.yaml");
     let roles = rights.iter().filter(|one| one["kind"] == "Role").map(|one| one["metadata"]["name"].as_str().unwrap());
     assert_eq!(roles.collect::<Vec<_>>(), ["sluice-metrics-secrets", "sluice-lease"]);
 }
@@ -301,7 +301,7 @@ fn the_operator_may_hold_one_lease() {
 
 #[test]
 fn two_replicas_have_the_time_to_hand_over() {
-    let operator = documents("deploy/operator.yaml").into_iter().find(|one| one["kind"] == "Deployment").unwrap();
+    let operator = documents("deploy/base/operator.yaml").into_iter().find(|one| one["kind"] == "Deployment").unwrap();
     let spec = &operator["spec"];
     assert_eq!(spec["replicas"], 2);
     let update = serde_json::json!({"maxUnavailable": 1, "maxSurge": 0});
@@ -318,7 +318,7 @@ fn two_replicas_have_the_time_to_hand_over() {
 fn secrets_are_read_one_at_a_time_beside_the_operator() {
     let rule = serde_json::json!([{"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}]);
     assert_eq!(bound_role("sluice-metrics-secrets")["rules"], rule);
-    let operator = documents("deploy/operator.yaml").into_iter().find(|one| one["kind"] == "Deployment").unwrap();
+    let operator = documents("deploy/base/operator.yaml").into_iter().find(|one| one["kind"] == "Deployment").unwrap();
     let env = operator["spec"]["template"]["spec"]["containers"][0]["env"].as_array().unwrap();
     let namespace = env.iter().find(|one| one["name"] == "SLUICE_NAMESPACE").unwrap();
     assert_eq!(namespace["valueFrom"]["fieldRef"]["fieldPath"], "metadata.namespace");
@@ -326,7 +326,7 @@ fn secrets_are_read_one_at_a_time_beside_the_operator() {
 
 #[test]
 fn the_operator_is_restricted_and_probed() {
-    let operator = documents("deploy/operator.yaml").into_iter().find(|one| one["kind"] == "Deployment").unwrap();
+    let operator = documents("deploy/base/operator.yaml").into_iter().find(|one| one["kind"] == "Deployment").unwrap();
     let pod = &operator["spec"]["template"]["spec"];
     let container = &pod["containers"][0];
     assert_eq!(pod["securityContext"]["runAsNonRoot"], true);

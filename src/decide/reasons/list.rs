@@ -99,13 +99,13 @@ pub const REASONS: &[Reason] = &[
         Refusal,
         "GateNotHolding",
         "a dry run showed that a new template would roll at once. Also of `Gated`",
-        "apply deploy/policies.yaml; it is tried again every 15 s",
+        "apply deploy/base/policies.yaml; it is tried again every 15 s",
     ),
     reason(
         Refusal,
         "PolicyMissing",
         "an admission policy of the gate is missing or was changed; the message names it. Also of `Gated`",
-        "apply deploy/policies.yaml",
+        "apply deploy/base/policies.yaml",
     ),
     reason(
         Refusal,

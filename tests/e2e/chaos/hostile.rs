@@ -16,7 +16,7 @@ use crate::harness::record::Kind;
 use crate::harness::world::World;
 use crate::harness::{alone, operator};
 
-/// The most that the operator may use: the limit of `deploy/operator.yaml`.
+/// The most that the operator may use: the limit of `deploy/base/operator.yaml`.
 const MEMORY_KIB: u64 = 128 * 1024;
 const CRD: &str = "rollouts.sluice.dev";
 

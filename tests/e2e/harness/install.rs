@@ -10,9 +10,9 @@ use futures::FutureExt;
 use super::operator;
 use super::world::World;
 
-/// A file of `deploy/`.
+/// A file of `deploy/base`.
 pub fn manifest(name: &str) -> String {
-    format!("{}/deploy/{name}", env!("CARGO_MANIFEST_DIR"))
+    format!("{}/deploy/base/{name}", env!("CARGO_MANIFEST_DIR"))
 }
 
 /// Runs a part of a scenario, and installs everything again after it, also when it fails.
@@ -30,5 +30,5 @@ pub async fn restored(world: &World, part: impl Future<Output = ()>) {
 
 /// `kubectl apply -k deploy`.
 pub async fn apply(world: &World) {
-    world.succeeds(&["--namespace=sluice-system", "apply", "-k", &manifest("")]).await;
+    world.succeeds(&["--namespace=sluice-system", "apply", "-k", concat!(env!("CARGO_MANIFEST_DIR"), "/deploy")]).await;
 }

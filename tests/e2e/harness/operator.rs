@@ -16,7 +16,7 @@ use kube::{Api, Client, ResourceExt};
 const NAMESPACE: &str = "sluice-system";
 const LABELS: &str = "app.kubernetes.io/name=sluice";
 const LEASE: &str = "sluice";
-/// How many replicas `deploy/operator.yaml` asks for.
+/// How many replicas `deploy/base/operator.yaml` asks for.
 const REPLICAS: usize = 2;
 
 fn api(client: &Client) -> Api<Pod> {

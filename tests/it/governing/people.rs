@@ -247,7 +247,7 @@ fn nothing_is_done_for_people_where_it_would_have_no_effect() {
     baking_at(&mut world, 10);
     world.unstamped = vec!["ValidatingAdmissionPolicy sluice-intervention-rights is missing".into()];
     let said = ask(&mut world, Action::Abort, Refused);
-    assert!(said.contains("deploy/interventions.yaml"), "{said}");
+    assert!(said.contains("deploy/base/interventions.yaml"), "{said}");
     world.unstamped.clear();
     world.spec.disabled = true;
     until(&mut world, "Disabled", |world| world.status.phase == Phase::Disabled);

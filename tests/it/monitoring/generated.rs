@@ -44,7 +44,7 @@ fn the_component_takes_the_rules_the_dashboards_and_one_monitor() {
     let maps = component["configMapGenerator"].as_array().unwrap();
     let files: BTreeSet<&str> = maps.iter().map(|map| map["files"][0].as_str().unwrap()).collect();
     assert_eq!(files, monitoring::dashboards().iter().map(|(name, _)| *name).collect());
-    let operator = text("deploy/operator.yaml");
+    let operator = text("deploy/base/operator.yaml");
     for (file, endpoints) in [("servicemonitor.yaml", "endpoints"), ("podmonitor.yaml", "podMetricsEndpoints")] {
         let monitor = yaml(&format!("{FOLDER}/{file}"));
         let endpoint = &monitor["spec"][endpoints][0];

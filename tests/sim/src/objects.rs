@@ -56,7 +56,7 @@ pub fn policies() -> &'static [(Key, Value)] {
 }
 
 fn parsed() -> Vec<(Key, Value)> {
-    let files = [include_str!("../../../deploy/policies.yaml"), include_str!("../../../deploy/interventions.yaml")];
+    let files = [include_str!("../../../deploy/base/policies.yaml"), include_str!("../../../deploy/base/interventions.yaml")];
     let documents = files.iter().flat_map(|file| file.split("\n---"));
     let parsed = documents.filter_map(|text| serde_saphyr::from_str::<Value>(text).ok());
     parsed

@@ -1,6 +1,6 @@
 //! What the shipped admission policies do to a write, as long as they are there.
 //!
-//! A retelling of deploy/policies.yaml and deploy/interventions.yaml in Rust: what the real ones do is proven on a real
+//! A retelling of deploy/base/policies.yaml and deploy/base/interventions.yaml in Rust: what the real ones do is proven on a real
 //! API server by the end-to-end tests.
 
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! What the operator may do: the rules of deploy/rbac.yaml, by which the simulated API server goes.
+//! What the operator may do: the rules of deploy/base/rbac.yaml, by which the simulated API server goes.
 
 use std::sync::OnceLock;
 
@@ -14,7 +14,7 @@ type Rule = [Vec<String>; 3];
 fn rules() -> &'static [Rule] {
     static RULES: OnceLock<Vec<Rule>> = OnceLock::new();
     RULES.get_or_init(|| {
-        let documents = include_str!("../../../../deploy/rbac.yaml").split("\n---");
+        let documents = include_str!("../../../../deploy/base/rbac.yaml").split("\n---");
         let objects = documents.filter_map(|text| serde_saphyr::from_str::<Value>(text).ok());
         let rules =
             objects.flat_map(|object| object.at("/rules").and_then(Value::as_array).cloned().unwrap_or_default());
