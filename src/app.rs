@@ -25,7 +25,7 @@ use crate::record::retention::{self, Keep};
 use crate::record::{self, metrics};
 use crate::server::{Admin, serve};
 use crate::watch::policies::shipped;
-use crate::watch::{Freshness, RolloutRef, SILENCE, stores};
+use crate::watch::{Freshness, RolloutRef, SILENCE, Sight, stores};
 
 /// Passes that run at once. With calls of at most ten seconds this also bounds the load on the API server.
 const PASSES_AT_ONCE: u16 = 8;
@@ -48,6 +48,8 @@ pub struct Options {
     pub reporter: String,
     /// Where the Secrets of MetricsProviders are; without it the namespace of the cluster configuration.
     pub namespace: Option<String>,
+    /// What of the cluster is looked at.
+    pub sight: Sight,
     /// The ServiceAccount that the policies of the gate let open it.
     pub account: String,
     /// The Lease that this process must hold to decide; without one it always decides.
@@ -103,7 +105,7 @@ pub async fn operate(ground: Ground, options: Options, told_to_stop: impl Future
     let (stop_sender, stop) = watch::channel(false);
     let freshness = Freshness::default();
     let (wake, inbox) = mpsc::channel(QUEUE);
-    let (stores, watches) = stores(&client, &freshness, &wake);
+    let (stores, watches) = stores(&client, &options.sight, &freshness, &wake);
 
     let (elector, leadership) = match &options.lease {
         Some(lease) => {

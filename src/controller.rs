@@ -11,6 +11,7 @@ use kube::core::DeserializeGuard;
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Client, ResourceExt};
+use tracing::{Instrument, info_span};
 
 use crate::api::{Rollout, Step};
 use crate::clock::{self, Clock};
@@ -61,6 +62,8 @@ struct Memory {
     remembered: Remembered,
     status_written: Option<Instant>,
     published: BTreeSet<String>,
+    /// The Release that was made last, and when: the cache shows it a little later.
+    recorded: Option<(String, Instant)>,
     untold: Untold,
     failures: u32,
     /// A write met an object that had changed: what the caches show is old.
@@ -127,14 +130,23 @@ fn plain(of: &RolloutRef) -> ObjectRef<Rollout> {
     ObjectRef::new(&of.name).within(of.namespace.as_deref().unwrap_or_default())
 }
 
-/// One pass over one Rollout.
+/// One pass over one Rollout: a span of this name, with one for each of its stages inside.
 pub async fn reconcile(object: Arc<DeserializeGuard<Rollout>>, ctx: Arc<Context>) -> Result<Action, Error> {
-    let began = clock::instant();
     let key = RolloutRef::from_obj(object.as_ref());
+    let span = info_span!("reconcile", rollout = %key);
+    reconciled(key, object, ctx).instrument(span).await
+}
+
+async fn reconciled(
+    key: RolloutRef,
+    object: Arc<DeserializeGuard<Rollout>>,
+    ctx: Arc<Context>,
+) -> Result<Action, Error> {
+    let began = clock::instant();
     let outcome = match &object.0 {
         Ok(rollout) => fresh_pass(&key, rollout, &ctx).await,
         Err(invalid) => {
-            tracing::warn!(rollout = %key, error = %invalid.error, "a Rollout cannot be read");
+            tracing::warn!(error = %invalid.error, "a Rollout cannot be read");
             record::malformed(&ctx.writer, invalid).await.map(|()| Action::await_change()).map_err(Error::from)
         }
     };
@@ -169,6 +181,9 @@ async fn fresh_pass(key: &RolloutRef, cached: &Rollout, ctx: &Context) -> Result
     Ok(done.next)
 }
 
+/// A Release that was made is looked for in the cache after so long: somebody may have deleted it.
+const SHOWN_WITHIN: Duration = Duration::from_secs(30);
+
 /// What a pass brought.
 struct Done {
     next: Action,
@@ -184,36 +199,40 @@ async fn pass(key: &RolloutRef, rollout: &Rollout, live: bool, ctx: &Context) ->
     let remembered = Remembered { live, delivery, ..ctx.memory(key, |memory| memory.remembered.clone()) };
     let readings = ctx.poller.readings(&plain(key));
     let now = ctx.clock.now();
-    let observed =
-        observe::observe(now, &ctx.client, &ctx.stores, rollout, readings, remembered, &ctx.policies).await?;
-    let observe::Observed { snapshot, behind } = observed;
-    let decision = decide::decide(&snapshot);
-    decide::check(&snapshot, &decision).map_err(Error::Contradiction)?;
+    let observed = observe::observe(now, &ctx.client, &ctx.stores, rollout, readings, remembered, &ctx.policies);
+    let observe::Observed { snapshot, behind } = observed.instrument(info_span!("observe")).await?;
+    let decision = info_span!("decide").in_scope(|| {
+        let decision = decide::decide(&snapshot);
+        decide::check(&snapshot, &decision).map_err(Error::Contradiction)?;
+        Ok::<_, Error>(decision)
+    })?;
     ctx.metrics.decided(key, &snapshot.rollout.spec, &decision.status, clock::instant());
 
     // What an earlier pass committed without hearing of it is told now.
     let late = ctx.memory(key, |memory| memory.untold.committed(&snapshot.rollout.status));
     publish(key, rollout, &late, ctx).await?;
-    let committed = match intent(key, rollout, &snapshot, &decision, ctx).await {
-        Ok(committed) => committed,
-        Err(error) => {
-            ctx.memory(key, |memory| memory.untold.failed(&decision));
-            return Err(error);
-        }
-    };
+    let (committed, untold) =
+        match intent(key, rollout, &snapshot, &decision, ctx).instrument(info_span!("commit")).await {
+            Ok(committed) => committed,
+            Err(error) => {
+                ctx.memory(key, |memory| memory.untold.failed(&decision));
+                return Err(error);
+            }
+        };
     let target = act::Target {
         name: snapshot.rollout.name.clone(),
         namespace: snapshot.rollout.namespace.clone(),
         resource_version: committed.resource_version().unwrap_or_default(),
         finalizers: committed.finalizers().to_vec(),
     };
-    let applied = act::apply(&ctx.writer, &ctx.clock, &target, &decision.plan).await;
+    let acting = act::apply(&ctx.writer, &ctx.clock, &target, &decision.plan);
+    let applied = acting.instrument(info_span!("act")).await;
     for write in &applied.done {
-        tracing::info!(rollout = %key, write, "wrote");
+        tracing::info!(write, "wrote");
         ctx.metrics.wrote(write);
     }
     ctx.poller.want(&plain(key), decision.measure.clone());
-    tell(key, &committed, &decision, ctx).await?;
+    tell(key, &committed, &decision, ctx).instrument(info_span!("record")).await?;
     ctx.memory(key, |memory| {
         if applied.gate.is_some() {
             memory.remembered.gate.clone_from(&applied.gate);
@@ -225,7 +244,8 @@ async fn pass(key: &RolloutRef, rollout: &Rollout, live: bool, ctx: &Context) ->
     }
     // What a dry run said and what a write changed is looked at without waiting for a watch to tell.
     let again = if applied.gate.is_some() { Some(Duration::from_millis(1)) } else { None };
-    let next = decision.next_check.map(|after| after.std().max(Duration::from_millis(1)));
+    let next = decision.next_check.map(|after| after.std());
+    let next = next.into_iter().chain(untold).min().map(|after| after.max(Duration::from_millis(1)));
     Ok(Done { next: again.or(next).map_or_else(Action::await_change, Action::requeue), behind })
 }
 
@@ -234,40 +254,54 @@ const fn worth_telling(error: &act::Error) -> bool {
     !matches!(error, act::Error::Conflict { .. } | act::Error::NotLeader { .. })
 }
 
-/// Commits the new status with the resourceVersion that was read. Where only words and counts changed, it waits.
+/// Commits the new status with the resourceVersion that was read, and returns what there is then. Where only words,
+/// counts and reasons changed it may wait: then also for how long.
 async fn intent(
     key: &RolloutRef,
     rollout: &Rollout,
     snapshot: &Snapshot,
     decision: &Decision,
     ctx: &Context,
-) -> Result<Rollout, Error> {
+) -> Result<(Rollout, Option<Duration>), Error> {
     if decision.status == snapshot.rollout.status {
-        return Ok(rollout.clone());
+        return Ok((rollout.clone(), None));
     }
     let now = clock::instant();
-    let due = decision.material
-        || ctx.memory(key, |memory| {
-            memory.status_written.is_none_or(|at| now.saturating_duration_since(at) >= decision.refresh.std())
-        });
-    if !due {
-        return Ok(rollout.clone());
+    let written = ctx.memory(key, |memory| memory.status_written);
+    let since = written.map(|at| now.saturating_duration_since(at)).filter(|_| !decision.material);
+    if let Some(wait) = since.and_then(|since| decision.refresh.std().checked_sub(since)).filter(|wait| !wait.is_zero())
+    {
+        return Ok((rollout.clone(), Some(wait)));
     }
     let committed = record::commit(&ctx.writer, rollout, decision.status.clone()).await?;
     ctx.memory(key, |memory| memory.status_written = Some(now));
-    Ok(committed)
+    Ok((committed, None))
 }
 
 /// Events and records of what was decided.
 async fn tell(key: &RolloutRef, rollout: &Rollout, decision: &Decision, ctx: &Context) -> Result<(), Error> {
     publish(key, rollout, &decision.events, ctx).await?;
+    let now = clock::instant();
     for one in &decision.records {
+        let begun = match one {
+            Record::Release { name, status: None, .. } => Some(name),
+            Record::Release { .. } | Record::Rework { .. } | Record::Log { .. } => None,
+            Record::Answer { .. } | Record::Escaped { .. } => None,
+        };
+        let lately =
+            |(name, at): &(String, Instant)| Some(name) == begun && now.saturating_duration_since(*at) < SHOWN_WITHIN;
+        if ctx.memory(key, |memory| memory.recorded.as_ref().is_some_and(lately)) {
+            continue;
+        }
         match record::write_record(&ctx.writer, rollout, one).await {
             // Its entries are in the status and are written by a later pass; nothing else waits for them.
             Err(error) if matches!(one, Record::Log { .. }) && !matches!(error, record::Error::NotLeader { .. }) => {
-                tracing::warn!(rollout = %key, %error, "the decision log could not be written, it is tried again");
+                tracing::warn!(%error, "the decision log could not be written, it is tried again");
             }
             written => written?,
+        }
+        if let Some(name) = begun {
+            ctx.memory(key, |memory| memory.recorded = Some((name.clone(), now)));
         }
     }
     Ok(())
@@ -285,14 +319,14 @@ async fn publish(key: &RolloutRef, rollout: &Rollout, events: &[Notice], ctx: &C
         if !fresh {
             continue;
         }
-        tracing::info!(rollout = %key, reason = notice.reason, note = notice.note, "event");
+        tracing::info!(reason = notice.reason, note = notice.note, "event");
         ctx.metrics.told(key, &notice.reason);
         if let Err(error) = record::publish(&ctx.writer, &ctx.clock, rollout, notice, &ctx.reporter).await {
             ctx.memory(key, |memory| memory.published.remove(&notice.key));
             if matches!(error, record::Error::NotLeader { .. }) {
                 return Err(error.into());
             }
-            tracing::warn!(rollout = %key, %error, "an event could not be published");
+            tracing::warn!(%error, "an event could not be published");
         }
     }
     Ok(())

@@ -42,6 +42,7 @@ pub mod postmortem_command;
 pub mod prometheus;
 pub mod record;
 pub mod report_command;
+pub mod run_command;
 pub mod server;
 pub mod telemetry;
 pub mod watch;

@@ -8,8 +8,9 @@ use super::snapshot::Workload;
 use super::time::elapsed;
 use crate::api::{Duration, GateMode};
 
-/// How long a proof of the gate is good for.
-const PROOF_LASTS: Duration = Duration::from_secs(3600);
+/// How long a proof of the gate is good for. It is made anew whenever the policies change, which are watched, and every
+/// template that is held back proves it too: this is for what nobody thought of.
+const PROOF_LASTS: Duration = Duration::from_secs(24 * 3600);
 /// When a gate that does not hold is tried again.
 const PROOF_RETRY: Duration = Duration::from_secs(15);
 

@@ -72,6 +72,9 @@ use draft::Draft;
 const RESYNC: Duration = Duration::from_secs(600);
 const RESYNC_ACTIVE: Duration = Duration::from_secs(30);
 
+/// How long another reason for standing at the same place may stay untold after the last write.
+const REASONS_WAIT: Duration = Duration::from_secs(3);
+
 /// Decides what is to be done for one Rollout.
 pub fn decide(snapshot: &Snapshot) -> Decision {
     let mut draft = Draft::new(snapshot);
@@ -125,15 +128,18 @@ fn finish(draft: Draft<'_>) -> Decision {
     }
     let resync = if active.is_some() { RESYNC_ACTIVE } else { RESYNC };
     let next_check = Some(draft.wake().map_or(resync, |wake| wake.min(resync)));
-    // Words and counts may wait a part of the bake time, so that a release costs few writes.
+    // Words and counts may wait half of the bake time, and why an attempt stands where it stands a few seconds, within
+    // which it mostly has changed again: so a release costs few writes.
     let bake = active
         .as_ref()
         .filter(|run| run.step == Step::Baking)
         .and_then(|run| snapshot.rollout.spec.waves.get(usize::from(run.wave.as_ref()?.index)))
         .map_or(Duration::from_secs(if active.is_some() { 20 } else { 1_200 }), |wave| wave.bake);
-    let refresh = Duration::from_millis(bake.as_millis().unsigned_abs().wrapping_div(4).clamp(3_000, 300_000));
+    let refresh = Duration::from_millis(bake.as_millis().unsigned_abs().wrapping_div(2).clamp(3_000, 600_000));
     let Draft { status, plan, records, events, .. } = draft;
-    let material = substance(&status) != substance(&snapshot.rollout.status);
+    let (before, after) = (substance(&snapshot.rollout.status), substance(&status));
+    let refresh = if before == after { refresh } else { refresh.min(REASONS_WAIT) };
+    let material = outline(before) != outline(after);
     Decision { status, material, refresh, plan, records, events, measure, next_check }
 }
 
@@ -174,4 +180,16 @@ fn substance(status: &RolloutStatus) -> RolloutStatus {
         watching.signals.clear();
     }
     status
+}
+
+/// What is told at once of the substance: where an attempt stands, and whether it goes on; not why it waits there.
+fn outline(mut substance: RolloutStatus) -> RolloutStatus {
+    substance.verdict = Default::default();
+    for Condition { type_, reason, .. } in &mut substance.conditions {
+        match type_ {
+            ConditionType::Gated | ConditionType::Stalled | ConditionType::Complete => {}
+            ConditionType::Ready | ConditionType::Reconciling | ConditionType::AnalysisReady => reason.clear(),
+        }
+    }
+    substance
 }

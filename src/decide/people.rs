@@ -41,7 +41,8 @@ pub(super) fn honour(d: &mut Draft<'_>) {
         let by = asked.by.clone().filter(|by| !by.is_empty());
         let done = match &by {
             None => {
-                Err("who asks is not stamped: the admission policies of deploy/base/interventions.yaml are missing".into())
+                Err("who asks is not stamped: the admission policies of deploy/base/interventions.yaml are missing"
+                    .into())
             }
             Some(_) if !s.policies.unstamped.is_empty() => Err(format!(
                 "{}, so anyone could have written who asks: apply deploy/base/interventions.yaml",

@@ -72,7 +72,7 @@ pub(super) fn references(s: &Snapshot) -> Result<(), Refusal> {
             let (kind, name) = (named.kind, &named.name);
             let why = if s.unserved.contains(&kind) {
                 format!(
-                    "{kind} {name} cannot exist: this cluster does not serve {kind} (gateway.networking.k8s.io/v1); install that CRD of the Gateway API"
+                    "{kind} {name} cannot exist: this cluster does not serve {kind} (gateway.networking.k8s.io/v1); install that CRD of the Gateway API, or name {kind} in the operator's --routes"
                 )
             } else {
                 format!("{kind} {name} does not exist in namespace {namespace}")

@@ -89,6 +89,17 @@ fn there_already<T>(result: Result<T, Error>) -> Result<(), Error> {
     }
 }
 
+/// Whether the object is there to be written to.
+fn found<T>(result: Result<T, Error>) -> Result<bool, Error> {
+    match result {
+        Ok(_) => Ok(true),
+        Err(Error::Refused { source, .. }) if matches!(source.as_ref(), kube::Error::Api(s) if s.is_not_found()) => {
+            Ok(false)
+        }
+        Err(error) => Err(error),
+    }
+}
+
 /// An object that somebody deleted, or made anew, needs no answer.
 fn gone_already<T>(result: Result<T, Error>) -> Result<(), Error> {
     match result {

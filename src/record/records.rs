@@ -8,7 +8,7 @@ use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt};
 use serde_json::json;
 
-use super::{Error, client, gone_already, send, there_already};
+use super::{Error, client, found, gone_already, send, there_already};
 use crate::api::{Intervention, Outcome, Owner, Release, ReworkEvent, Rollout, Stage, names};
 use crate::decide::Record;
 use crate::leadership::Writer;
@@ -19,13 +19,20 @@ pub async fn write(writer: &Writer, rollout: &Rollout, record: &Record) -> Resul
     match record {
         Record::Release { name, spec, status } => {
             let api: Api<Release> = Api::namespaced(client(writer, "release")?.clone(), &namespace);
+            // Mostly it has been made long ago; then its end is one write.
+            if let Some(status) = status {
+                let patch = Patch::Merge(json!({"status": status}));
+                if found(send("release", api.patch_status(name, &PatchParams::default(), &patch)).await)? {
+                    return Ok(());
+                }
+            }
             let mut release = Release::new(name, spec.as_ref().clone());
             release.metadata.labels = Some(labels(&rollout.name_any(), spec.owner.as_ref()));
             there_already(send("release", api.create(&PostParams::default(), &release)).await)?;
             if let Some(status) = status {
-                let patch = json!({"status": status});
                 let api: Api<Release> = Api::namespaced(client(writer, "release")?.clone(), &namespace);
-                send("release", api.patch_status(name, &PatchParams::default(), &Patch::Merge(patch))).await?;
+                let patch = Patch::Merge(json!({"status": status}));
+                send("release", api.patch_status(name, &PatchParams::default(), &patch)).await?;
             }
             Ok(())
         }

@@ -16,7 +16,7 @@ pub mod views;
 use std::time::Duration;
 
 pub use freshness::Freshness;
-pub use stores::{RolloutRef, Stores, Tasks, kept, stores};
+pub use stores::{RolloutRef, Sight, Stores, Tasks, kept, stores};
 
 /// How long a connection to the API server may say nothing while an answer or a change is awaited. Without this a watch
 /// that is begun and never answered leaves its cache as it was for ever, and nobody is told.

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::{Stream, StreamExt, future::BoxFuture};
 use kube::core::DeserializeGuard;
+use kube::core::{ClusterResourceScope, NamespaceResourceScope};
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::watcher::Event;
 use kube::runtime::{WatchStreamExt, watcher};
@@ -21,11 +22,11 @@ use super::policies::{
     MutatingAdmissionPolicy, MutatingAdmissionPolicyBinding, Policy, PolicyKind, PolicyView, Shipped,
     ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding, look_over,
 };
-use super::routes::{GrpcRouteView, HttpRouteView};
+use super::routes::{Grpc, GrpcRouteView, Http, HttpRouteView, RouteView, Sort};
 use super::triggers::{self, Concerns};
 use super::views::{DeploymentView, EndpointSliceView, PodView, ReplicaSetView, ScalerView, ServiceView};
 use crate::api::{
-    Intervention, MetricsProvider, NotificationSink, Reclassification, Release, ReworkEvent, Rollout, names,
+    Intervention, MetricsProvider, NotificationSink, Reclassification, Release, ReworkEvent, Rollout, RouteKind, names,
 };
 use crate::decide::snapshot::GatePolicies;
 
@@ -39,6 +40,34 @@ const LOGS_AT_ONCE: u32 = 50;
 /// Every object of a kind.
 fn every() -> watcher::Config {
     watcher::Config::default().timeout(WATCH_SECONDS)
+}
+
+/// What of the cluster is looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sight {
+    /// The only namespace whose Rollouts are governed; all of them without one.
+    pub namespace: Option<String>,
+    /// The kinds of route that are watched.
+    pub routes: Vec<RouteKind>,
+}
+
+impl Default for Sight {
+    fn default() -> Self {
+        Self { namespace: None, routes: vec![RouteKind::HTTPRoute, RouteKind::GRPCRoute] }
+    }
+}
+
+impl Sight {
+    /// Objects of a kind that are in a namespace.
+    fn of<K>(&self, client: &Client) -> Api<K>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+    {
+        match &self.namespace {
+            Some(namespace) => Api::namespaced(client.clone(), namespace),
+            None => Api::all(client.clone()),
+        }
+    }
 }
 
 /// A Rollout by name, as the queue knows it.
@@ -133,13 +162,18 @@ impl PolicyStores {
 /// What must be driven so that the caches stay filled: one task per kind.
 pub type Tasks = Vec<(&'static str, BoxFuture<'static, ()>)>;
 
-/// Caches of everything that is watched. Changes are sent to `wake` as the Rollouts that they concern.
-pub fn stores(client: &Client, freshness: &Freshness, wake: &mpsc::Sender<RolloutRef>) -> (Stores, Tasks) {
+/// Caches of everything in sight. Changes are sent to `wake` as the Rollouts that they concern.
+pub fn stores(
+    client: &Client,
+    sight: &Sight,
+    freshness: &Freshness,
+    wake: &mpsc::Sender<RolloutRef>,
+) -> (Stores, Tasks) {
     let (rollouts, writer) = reflector::store();
     let changes = objects(
         "Rollout",
         Needed::Always,
-        Api::<Guarded<Rollout>>::all(client.clone()),
+        sight.of::<Guarded<Rollout>>(client),
         every(),
         // One that cannot be read stays in sight as such: its status says so.
         |event| Some(each(event, DeserializeGuard::from)),
@@ -164,19 +198,19 @@ pub fn stores(client: &Client, freshness: &Freshness, wake: &mpsc::Sender<Rollou
     let of_canaries = || every().labels(&format!("{}={}", names::ROLE_LABEL, names::CANARY_ROLE));
     // A policy that loses the label is gone for us, and that is told.
     let ours = || every().labels("app.kubernetes.io/name=sluice");
-    let mut kinds = Kinds { client, freshness, wake, rollouts: &rollouts, tasks: &mut tasks };
+    let mut kinds = Kinds { client, sight, freshness, wake, rollouts: &rollouts, tasks: &mut tasks };
     let stores = Stores {
         deployments: kinds.watch::<DeploymentView>("Deployment", every()),
         replica_sets: kinds.watch::<ReplicaSetView>("ReplicaSet", every()),
         services: kinds.watch::<ServiceView>("Service", every()),
-        routes: kinds.watch::<HttpRouteView>("HTTPRoute", every()),
-        grpc_routes: kinds.watch_if_served::<GrpcRouteView>("GRPCRoute", every()),
+        routes: kinds.watch_routes::<Http>(Needed::Always),
+        grpc_routes: kinds.watch_routes::<Grpc>(Needed::IfServed),
         endpoints: kinds.watch::<EndpointSliceView>("EndpointSlice", of_canaries()),
         pods: kinds.watch::<PodView>("Pod", of_canaries()),
         budgets: kinds.watch::<BudgetView>("PodDisruptionBudget", every()),
         policies: kinds.watch::<NetworkPolicyView>("NetworkPolicy", every()),
-        providers: kinds.watch::<MetricsProvider>("MetricsProvider", every()),
-        sinks: kinds.watch_if_served::<NotificationSink>("NotificationSink", every()),
+        providers: kinds.watch_cluster::<MetricsProvider>("MetricsProvider", Needed::Always, every()),
+        sinks: kinds.watch_cluster::<NotificationSink>("NotificationSink", Needed::IfServed, every()),
         releases: kinds.watch::<Release>("Release", every()),
         reworks: kinds.watch::<ReworkEvent>("ReworkEvent", every()),
         // Each may be large: not many at a time.
@@ -185,10 +219,10 @@ pub fn stores(client: &Client, freshness: &Freshness, wake: &mpsc::Sender<Rollou
         interventions: kinds.watch::<Intervention>("Intervention", every()),
         scalers: kinds.watch::<ScalerView>("HorizontalPodAutoscaler", every()),
         gate: PolicyStores {
-            mutating: kinds.watch_if_served("MutatingAdmissionPolicy", ours()),
-            mutating_bindings: kinds.watch_if_served("MutatingAdmissionPolicyBinding", ours()),
-            validating: kinds.watch("ValidatingAdmissionPolicy", ours()),
-            validating_bindings: kinds.watch("ValidatingAdmissionPolicyBinding", ours()),
+            mutating: kinds.watch_cluster("MutatingAdmissionPolicy", Needed::IfServed, ours()),
+            mutating_bindings: kinds.watch_cluster("MutatingAdmissionPolicyBinding", Needed::IfServed, ours()),
+            validating: kinds.watch_cluster("ValidatingAdmissionPolicy", Needed::Always, ours()),
+            validating_bindings: kinds.watch_cluster("ValidatingAdmissionPolicyBinding", Needed::Always, ours()),
             known: Arc::default(),
         },
         freshness: freshness.clone(),
@@ -209,6 +243,7 @@ enum Needed {
 /// What the watches of all kinds have in common.
 struct Kinds<'a> {
     client: &'a Client,
+    sight: &'a Sight,
     freshness: &'a Freshness,
     wake: &'a mpsc::Sender<RolloutRef>,
     rollouts: &'a Store<DeserializeGuard<Rollout>>,
@@ -216,28 +251,65 @@ struct Kinds<'a> {
 }
 
 impl Kinds<'_> {
-    /// Caches a kind and prepares the task that fills the cache.
+    /// Caches what is in sight of a kind and prepares the task that fills the cache.
     fn watch<K>(&mut self, kind: &'static str, config: watcher::Config) -> Store<K>
     where
-        K: Concerns + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+        K: Concerns
+            + Resource<Scope = NamespaceResourceScope>
+            + Clone
+            + Debug
+            + DeserializeOwned
+            + Send
+            + Sync
+            + 'static,
     {
-        self.cache(kind, Needed::Always, config)
+        self.cache(kind, Needed::Always, self.sight.of(self.client), config)
     }
 
     /// The same for a kind that the cluster may not serve: until it does, the cache is empty and that is the truth.
     fn watch_if_served<K>(&mut self, kind: &'static str, config: watcher::Config) -> Store<K>
     where
-        K: Concerns + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+        K: Concerns
+            + Resource<Scope = NamespaceResourceScope>
+            + Clone
+            + Debug
+            + DeserializeOwned
+            + Send
+            + Sync
+            + 'static,
     {
-        self.cache(kind, Needed::IfServed, config)
+        self.cache(kind, Needed::IfServed, self.sight.of(self.client), config)
     }
 
-    fn cache<K>(&mut self, kind: &'static str, needed: Needed, config: watcher::Config) -> Store<K>
+    /// The same for a kind that is in no namespace.
+    fn watch_cluster<K>(&mut self, kind: &'static str, needed: Needed, config: watcher::Config) -> Store<K>
+    where
+        K: Concerns + Resource<Scope = ClusterResourceScope> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+    {
+        self.cache(kind, needed, Api::all(self.client.clone()), config)
+    }
+
+    /// The same for a kind of route. One that is not asked for is as one that the cluster does not serve.
+    fn watch_routes<S: Sort>(&mut self, needed: Needed) -> Store<RouteView<S>> {
+        let kind = S::KIND.word();
+        if self.sight.routes.contains(&S::KIND) {
+            return self.cache(kind, needed, self.sight.of(self.client), every());
+        }
+        self.freshness.unserved(kind);
+        reflector::store().0
+    }
+
+    fn cache<K>(
+        &mut self,
+        kind: &'static str,
+        needed: Needed,
+        api: Api<Guarded<K>>,
+        config: watcher::Config,
+    ) -> Store<K>
     where
         K: Concerns + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
     {
         let (store, writer) = reflector::store();
-        let api = Api::<Guarded<K>>::all(self.client.clone());
         let known = store.clone();
         let keep = move |event| readable(kind, &known, event).map(|event| each(event, kept));
         let changes = objects(kind, needed, api, config, keep, writer, self.freshness);

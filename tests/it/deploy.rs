@@ -29,8 +29,12 @@ fn the_gate_selects_the_label_that_the_operator_sets() {
     }
 }
 
-const POLICIES: [&str; 4] =
-    ["deploy/base/policies.yaml", "deploy/base/interventions.yaml", "deploy/base/reclassifications.yaml", "deploy/base/limits.yaml"];
+const POLICIES: [&str; 4] = [
+    "deploy/base/policies.yaml",
+    "deploy/base/interventions.yaml",
+    "deploy/base/reclassifications.yaml",
+    "deploy/base/limits.yaml",
+];
 
 /// The operator's name for the API server.
 fn operator() -> String {

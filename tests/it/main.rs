@@ -29,6 +29,7 @@ mod properties;
 mod reasons;
 mod routes;
 mod scenarios;
+mod sight;
 mod simulated;
 mod wire;
 mod world;

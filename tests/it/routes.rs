@@ -10,7 +10,7 @@ use kube::Client;
 use kube::client::Body;
 use serde_json::{Value, json};
 use sluice::api::{Outcome, Phase, RouteKind, Step};
-use sluice::watch::{Freshness, stores};
+use sluice::watch::{Freshness, Sight, stores};
 
 use crate::scenarios::{adopted_with, play};
 use crate::world::{Behaviour, World, rollout_spec};
@@ -172,7 +172,7 @@ fn empty_cluster(served: Arc<AtomicBool>) -> Client {
 async fn a_cluster_without_grpc_routes_is_watched_all_the_same() {
     let (served, freshness) = (Arc::new(AtomicBool::new(false)), Freshness::default());
     let (wake, _woken) = tokio::sync::mpsc::channel(1);
-    let (stores, tasks) = stores(&empty_cluster(served.clone()), &freshness, &wake);
+    let (stores, tasks) = stores(&empty_cluster(served.clone()), &Sight::default(), &freshness, &wake);
     for (_, task) in tasks {
         tokio::spawn(task);
     }

@@ -18,7 +18,7 @@ use sluice::watch::neighbours::{BudgetView, NetworkPolicyView};
 use sluice::watch::policies::{PolicyView, ValidatingAdmissionPolicy};
 use sluice::watch::routes::{GrpcRouteView, HttpRouteView};
 use sluice::watch::views::{DeploymentView, EndpointSliceView, PodView, ReplicaSetView, ScalerView, ServiceView};
-use sluice::watch::{Freshness, stores};
+use sluice::watch::{Freshness, Sight, stores};
 use tokio::sync::mpsc;
 
 use super::{nasty, schema};
@@ -351,7 +351,7 @@ async fn one_object_that_cannot_be_read_hides_no_other() {
     );
     let (wake, _woken) = mpsc::channel(1_024);
     let freshness = Freshness::default();
-    let (stores, tasks) = stores(&client, &freshness, &wake);
+    let (stores, tasks) = stores(&client, &Sight::default(), &freshness, &wake);
     let tasks: Vec<_> = tasks.into_iter().map(|(_, task)| tokio::spawn(task)).collect();
     until("every kind is listed", || freshness.missing().is_empty()).await;
     let names = |all: Vec<String>| {

@@ -56,7 +56,8 @@ pub fn policies() -> &'static [(Key, Value)] {
 }
 
 fn parsed() -> Vec<(Key, Value)> {
-    let files = [include_str!("../../../deploy/base/policies.yaml"), include_str!("../../../deploy/base/interventions.yaml")];
+    let files =
+        [include_str!("../../../deploy/base/policies.yaml"), include_str!("../../../deploy/base/interventions.yaml")];
     let documents = files.iter().flat_map(|file| file.split("\n---"));
     let parsed = documents.filter_map(|text| serde_saphyr::from_str::<Value>(text).ok());
     parsed

@@ -37,6 +37,7 @@ pub async fn run(world: World, place: usize) {
                 listen: None,
                 reporter: format!("operator-{place}"),
                 namespace: None,
+                sight: sluice::watch::Sight::default(),
                 account: "sluice".to_owned(),
                 lease: state.plan.elects.then(|| "sluice".to_owned()),
                 keep: sluice::record::retention::Keep::default(),
