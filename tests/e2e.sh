@@ -7,6 +7,12 @@ set -euo pipefail
 testbed=$1 name=$2 binaries=$3 threads=$4 filter=${5:-}
 cd "$(dirname "$0")/.."
 
+# The test of the upgrade begins with the operator of the commit before this one.
+previous=
+case $filter in
+  '' | *upgrade* | *chaos*) previous=$(tests/previous.sh "$CARGO_TARGET_DIR") ;;
+esac
+
 proxy=
 end() {
   # It prints what came through it.
@@ -15,6 +21,7 @@ end() {
 }
 trap end EXIT
 tests/install.sh "$testbed" "$name" "$binaries"
+[ -z "$previous" ] || "$testbed" image --name "$name" --load --tag sluice.test/sluice:previous --entrypoint /sluice "$previous/sluice"
 
 skip=() slower=1
 if [ "${SLUICE_CHAOS:-0}" = 1 ]; then
@@ -30,5 +37,5 @@ fi
 # Everything is built: inside there is no way out to a registry.
 "$testbed" exec --name "$name" -- env SLUICE_REQUIRE_CLUSTER=1 SLUICE_ROLLBACKS="${SLUICE_ROLLBACKS:-1}" \
   SLUICE_TAKEOVERS="${SLUICE_TAKEOVERS:-1}" SLUICE_INTERVENTIONS="${SLUICE_INTERVENTIONS:-3}" \
-  SLUICE_KILLS="${SLUICE_KILLS:-16}" SLUICE_SEED="${SLUICE_SEED:-1}" SLUICE_SLOWER="$slower" CARGO_NET_OFFLINE=true \
+  SLUICE_KILLS="${SLUICE_KILLS:-16}" SLUICE_SEED="${SLUICE_SEED:-1}" SLUICE_SLOWER="$slower" SLUICE_PREVIOUS="$previous" CARGO_NET_OFFLINE=true \
   cargo test --locked --test e2e -- --test-threads "$threads" --nocapture "${skip[@]}" $filter
