@@ -275,7 +275,8 @@ pub async fn operate(ground: Ground, options: Options, told_to_stop: impl Future
         quiet = tokio::time::timeout(LAST_PASSES, control.join_next()) => {
             if quiet.is_err() {
                 // Their writes may still arrive, so the Lease has to run out.
-                tracing::warn!("passes did not end within {} s: the Lease is not released", LAST_PASSES.as_secs());
+                let seconds = LAST_PASSES.as_secs();
+                tracing::warn!(seconds, "passes did not end in time: the Lease is not released");
             } else {
                 let _ = release_sender.send(true);
                 let _ = tokio::time::timeout(leadership::CALL, election.join_next()).await;

@@ -146,7 +146,8 @@ impl Args {
         telemetry::start(&self.log_level, self.log_format, others)?;
         let drafts = draft_policy(&self.draft_postmortems)?;
         // Every setting by its flag's name; none of them is a secret.
-        tracing::info!(version = env!("CARGO_PKG_VERSION"), settings = self.settings(), "sluice starts");
+        let (version, settings) = (env!("CARGO_PKG_VERSION"), self.settings());
+        tracing::info!(version, settings, "sluice starts");
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().worker_threads(2).build()?;
         let ended = runtime.block_on(app::run(app::Options {
             listen: Some(self.listen),

@@ -176,6 +176,45 @@ fn every_module_says_what_it_owns() {
     }
 }
 
+/// The call that a text begins with, up to its closing parenthesis.
+fn call_at(text: &str) -> &str {
+    let (mut depth, mut quoted) = (0, false);
+    for (position, character) in text.char_indices() {
+        match character {
+            '"' => quoted = !quoted,
+            '(' if !quoted => depth += 1,
+            ')' if !quoted => {
+                depth -= 1;
+                if depth == 0 {
+                    return &text[..position];
+                }
+            }
+            _ => {}
+        }
+    }
+    panic!("a call without an end: {text}");
+}
+
+#[test]
+fn messages_of_logs_are_constant() {
+    let calls = ["trace", "debug", "info", "warn", "error"].map(|level| format!("tracing::{level}!("));
+    let mut seen = 0;
+    for (path, text) in sources("src") {
+        let production = code(&text).collect::<Vec<_>>().join("\n");
+        for call in &calls {
+            for (start, _) in production.match_indices(call.as_str()) {
+                let said = call_at(&production[start..]);
+                let messages: Vec<&str> = said.split('"').skip(1).step_by(2).collect();
+                assert_eq!(messages.len(), 1, "{}: one message in {said:?}", path.display());
+                let formats = messages[0].contains(['{', '}']);
+                assert!(!formats, "{}: what varies belongs into a field: {said:?}", path.display());
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 30, "only {seen} calls were found");
+}
+
 #[test]
 fn files_can_be_read_in_one_sitting() {
     for folder in ["src", "tests"] {
