@@ -73,6 +73,7 @@ test: tools lint unit sim e2e ## Set up what is needed and run every test
 unit: ## Run the tests that need no cluster
 	cargo test --locked --workspace --lib --bins
 	cargo test --locked --test it --test memory
+	cargo test --locked --features otlp --lib -- telemetry run_command
 
 # `make sim SEEDS=100..200` runs these, `make sim SEEDS=17..18 HISTORY=1` shows what happens in one.
 SEEDS ?= 10000
@@ -157,7 +158,7 @@ verify-crds: ## Fail if crds/ is not what src/api says
 .PHONY: lint
 lint: ## Check format and lints; warnings are errors
 	cargo fmt --all --check
-	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo clippy --locked --workspace --all-targets --features sluice/otlp -- -D warnings
 
 .PHONY: fmt
 fmt: ## Format the code

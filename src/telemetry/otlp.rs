@@ -84,6 +84,8 @@ mod tests {
 
     #[test]
     fn spans_reach_the_collector_with_their_names_and_fields() {
+        // As `main` does.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let (address, taken) = collector();
         let spans = Spans::to(&address, "sluice-0").unwrap();
         let layers = vec![spans.layer()];
@@ -100,6 +102,7 @@ mod tests {
 
     #[test]
     fn what_is_no_address_is_refused_by_the_flags_name() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let error = Spans::to("collector 4318", "sluice-0").unwrap_err();
         assert!(format!("{error:#}").contains("--otlp-endpoint"), "{error:#}");
         let error = Spans::to("http://me:secret@collector:4318", "sluice-0").unwrap_err();
