@@ -14,6 +14,8 @@ NAME ?= demo
 KUBECONTEXT ?=
 # What the operator trusts when a MetricsProvider is asked over https.
 CERTIFICATES := $(wildcard /etc/ssl/certs/ca-certificates.crt)
+# The operator's image, as deploy/ names it.
+IMAGE = $(shell sed -n 's/^ *image: //p' deploy/base/operator.yaml)
 # Tests of the cluster that run at once.
 E2E_THREADS ?= 4
 
@@ -40,7 +42,7 @@ build: ## Build the operator, the demo application and the testbed
 .PHONY: image
 image: build ## Pack the images as archives that `ctr images import` and `kind load image-archive` take
 	@mkdir -p $(CARGO_TARGET_DIR)/images
-	$(TESTBED) image --tag sluice.test/sluice:dev --entrypoint /sluice $(addprefix --add ,$(CERTIFICATES)) --out $(CARGO_TARGET_DIR)/images/sluice.tar $(RELEASE)/sluice
+	$(TESTBED) image --tag $(IMAGE) --entrypoint /sluice $(addprefix --add ,$(CERTIFICATES)) --out $(CARGO_TARGET_DIR)/images/sluice.tar $(RELEASE)/sluice
 	$(TESTBED) image --tag sluice.test/shop:dev --entrypoint /shop --out $(CARGO_TARGET_DIR)/images/shop.tar $(RELEASE)/shop
 
 .PHONY: up
@@ -48,7 +50,7 @@ up: tools build ## Bring up a testbed with Sluice installed (NAME=demo)
 	tests/install.sh $(TESTBED) $(NAME) $(RELEASE)
 
 .PHONY: shell
-shell: ## Open a shell in the testbed, with kubectl, promtool and amtool
+shell: ## Open a shell in the testbed, with kubectl, helm, promtool and amtool
 	@$(TESTBED) exec --name $(NAME) -- bash
 
 .PHONY: down
@@ -150,6 +152,10 @@ reasons: ## Write docs/reasons.md anew from src/decide/reasons/list.rs
 .PHONY: monitoring
 monitoring: ## Write the dashboards and the PrometheusRule anew from deploy/monitoring
 	cargo run --locked --quiet --package monitoring
+
+.PHONY: manifests
+manifests: ## Write deploy/install.yaml and the chart's copies anew from deploy/base, its components and crds/
+	deploy/manifests.sh "$$(cargo run --locked --quiet --package testbed --bin testbed -- tool kubectl)" deploy
 
 .PHONY: verify-crds
 verify-crds: ## Fail if crds/ is not what src/api says

@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 
 use crate::decide::reasons::{self, REASONS};
 use crate::decide::steps;
-use crate::{crds, explain_command, judge_command, postmortem_command, report_command, run_command};
+use crate::{crds, explain_command, judge_command, postmortem_command, probe_command, report_command, run_command};
 
 /// Progressive rollout controller for Kubernetes.
 #[derive(Debug, Parser)]
@@ -42,6 +42,8 @@ enum Command {
     Report(report_command::Args),
     /// Draft a postmortem about one Release, from the records.
     Postmortem(postmortem_command::Args),
+    /// Ask every replica of the operator whether it is ready.
+    Probe(probe_command::Args),
 }
 
 impl Cli {
@@ -63,6 +65,7 @@ impl Cli {
             Command::Explain(args) => args.run(),
             Command::Report(args) => args.run(),
             Command::Postmortem(args) => args.run(),
+            Command::Probe(args) => args.run(),
         }
     }
 }

@@ -39,6 +39,7 @@ pub mod notify;
 pub mod observe;
 pub mod postmortem;
 pub mod postmortem_command;
+pub mod probe_command;
 pub mod prometheus;
 pub mod record;
 pub mod report_command;

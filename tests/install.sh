@@ -5,16 +5,17 @@ set -euo pipefail
 testbed=$1 name=$2 binaries=$3
 cd "$(dirname "$0")/.."
 
+image=$(sed -n 's/^ *image: //p' deploy/base/operator.yaml)
 # What the operator trusts when a MetricsProvider is asked over https.
 certificates=/etc/ssl/certs/ca-certificates.crt
 add=()
 [ ! -f "$certificates" ] || add=(--add "$certificates")
 
 "$testbed" up --name "$name"
-"$testbed" image --name "$name" --load --tag sluice.test/sluice:dev --entrypoint /sluice "${add[@]}" "$binaries/sluice"
+"$testbed" image --name "$name" --load --tag "$image" --entrypoint /sluice "${add[@]}" "$binaries/sluice"
 "$testbed" image --name "$name" --load --tag sluice.test/shop:dev --entrypoint /shop "$binaries/shop"
 kubectl() { "$testbed" exec --name "$name" -- kubectl "$@"; }
-kubectl apply -k deploy > /dev/null
+kubectl apply -f deploy/install.yaml > /dev/null
 kubectl apply -f examples/shop/provider.yaml > /dev/null
 # The same tag may name another image than last time.
 kubectl -n sluice-system delete pod -l app.kubernetes.io/name=sluice --ignore-not-found > /dev/null

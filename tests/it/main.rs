@@ -24,6 +24,7 @@ mod lease;
 mod logbook;
 mod monitoring;
 mod neighbours;
+mod packaging;
 mod postmortem;
 mod properties;
 mod reasons;

@@ -28,7 +28,8 @@ pub async fn restored(world: &World, part: impl Future<Output = ()>) {
     }
 }
 
-/// `kubectl apply -k deploy`.
+/// `kubectl apply -f deploy/install.yaml`.
 pub async fn apply(world: &World) {
-    world.succeeds(&["--namespace=sluice-system", "apply", "-k", concat!(env!("CARGO_MANIFEST_DIR"), "/deploy")]).await;
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/install.yaml");
+    world.succeeds(&["--namespace=sluice-system", "apply", "-f", file]).await;
 }

@@ -264,8 +264,13 @@ mod tests {
     use super::*;
 
     fn components() -> Vec<Component> {
-        let parts =
-            Parts { kubernetes: "/k".into(), debian: "/d".into(), python: "/p".into(), gateway_api: "/g".into() };
+        let parts = Parts {
+            kubernetes: "/k".into(),
+            debian: "/d".into(),
+            python: "/p".into(),
+            helm: "/h".into(),
+            gateway_api: "/g".into(),
+        };
         all(&Layout::new("unit").unwrap(), &parts)
     }
 

@@ -49,6 +49,7 @@ pub fn write(layout: &Layout, parts: &Parts) -> Result<()> {
     fs::write(layout.path("prometheus/targets/pods.json"), "[]")?;
     for (tool, target) in [
         ("kubectl", parts.python_program("kubectl")),
+        ("helm", parts.helm.join("bin/helm")),
         ("promtool", parts.debian_program("promtool")),
         ("prometheus", parts.debian_program("prometheus")),
         ("amtool", parts.debian_program("amtool")),
@@ -75,8 +76,13 @@ mod tests {
     #[test]
     fn no_template_keeps_a_placeholder() {
         let layout = Layout::new("unit").unwrap();
-        let parts =
-            Parts { kubernetes: "/k".into(), debian: "/d".into(), python: "/p".into(), gateway_api: "/g".into() };
+        let parts = Parts {
+            kubernetes: "/k".into(),
+            debian: "/d".into(),
+            python: "/p".into(),
+            helm: "/h".into(),
+            gateway_api: "/g".into(),
+        };
         for template in [
             include_str!("files/containerd.toml"),
             include_str!("files/bridge.conflist"),

@@ -14,6 +14,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 use testbed::cluster::Layout;
+use testbed::parts::Parts;
 use testbed::progress::Progress;
 use testbed::{Testbed, lifecycle, supervisor};
 
@@ -49,7 +50,7 @@ enum Command {
         #[command(flatten)]
         which: Which,
     },
-    /// Run a command in the testbed's network, with KUBECONFIG set and kubectl, promtool and amtool on PATH.
+    /// Run a command in the testbed's network, with KUBECONFIG set and kubectl, helm, promtool and amtool on PATH.
     Exec {
         #[command(flatten)]
         which: Which,
@@ -95,6 +96,11 @@ enum Command {
         /// Files as Prometheus reads them.
         #[arg(required = true)]
         files: Vec<PathBuf>,
+    },
+    /// Print where kubectl, helm or promtool is, after getting it if need be; no testbed is needed.
+    Tool {
+        /// The program.
+        program: String,
     },
     /// Pack a program and its shared libraries into an image.
     Image(image::ImageArguments),
@@ -150,6 +156,10 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
         }
         Command::Kill(one) => one.which.open()?.kill(&one.component)?,
         Command::Rules { which, files } => rules(&which.open()?, &files)?,
+        Command::Tool { program } => {
+            let path = Parts::tool(&program, true)?.context("the testbed does not have it")?;
+            writeln!(io::stdout(), "{}", path.display())?;
+        }
         Command::Image(arguments) => image::run(&arguments)?,
         Command::Load(arguments) => return traffic::run(&arguments),
         Command::Proxy(arguments) => return proxy::run(&arguments),

