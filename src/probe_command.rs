@@ -77,12 +77,7 @@ struct Replica {
     said: String,
 }
 
-async fn look(
-    client: &Client,
-    http: &reqwest::Client,
-    namespace: &str,
-    service: &str,
-) -> anyhow::Result<Vec<Replica>> {
+async fn look(client: &Client, http: &reqwest::Client, namespace: &str, service: &str) -> anyhow::Result<Vec<Replica>> {
     let api: Api<EndpointSlice> = Api::namespaced(client.clone(), namespace);
     let of = ListParams::default().labels(&format!("kubernetes.io/service-name={service}"));
     let slices = api.list(&of).await.with_context(|| format!("EndpointSlices in {namespace} cannot be listed"))?;

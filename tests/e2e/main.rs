@@ -29,6 +29,7 @@ mod leadership;
 mod leaving;
 mod limits;
 mod neighbours;
+mod packaging;
 mod people;
 mod pods;
 mod policies;

@@ -26,16 +26,25 @@ fn by_default_the_chart_is_install_yaml() {
     let Some(helm) = tool("helm", "by_default_the_chart_is_install_yaml") else { return };
     let by_helm = rendered(&helm, &[]).unwrap();
     for object in &by_helm {
-        assert_eq!(object["metadata"]["labels"]["app.kubernetes.io/managed-by"], "Helm", "{}", object["metadata"]["name"]);
+        assert_eq!(
+            object["metadata"]["labels"]["app.kubernetes.io/managed-by"], "Helm",
+            "{}",
+            object["metadata"]["name"]
+        );
     }
-    assert_eq!(differences(objects(&text("deploy/install.yaml")), by_helm), [""; 0], "make manifests, or see templates/");
+    assert_eq!(
+        differences(objects(&text("deploy/install.yaml")), by_helm),
+        [""; 0],
+        "make manifests, or see templates/"
+    );
     run(&helm, &["lint", "--strict", CHART]).unwrap();
 }
 
 #[test]
 fn namespace_and_account_are_the_users_own() {
     let Some(helm) = tool("helm", "namespace_and_account_are_the_users_own") else { return };
-    let monitoring = "monitoring.podMonitor.enabled=true,monitoring.prometheusRule.enabled=true,monitoring.dashboards.enabled=true";
+    let monitoring =
+        "monitoring.podMonitor.enabled=true,monitoring.prometheusRule.enabled=true,monitoring.dashboards.enabled=true";
     let set = format!("serviceAccount.name=gatekeeper,{monitoring}");
     let text = run(&helm, &["template", "x", CHART, "--namespace=delivery", CLUSTER, "--set", &set]).unwrap();
     assert!(!text.contains("sluice-system") && !text.contains(":sluice'"), "names of the default are left");
@@ -127,7 +136,10 @@ fn every_switch_does_what_it_says() {
     let digest = format!("sha256:{}", "a".repeat(64));
     assert_eq!(image("image.repository=registry.example/sluice,image.tag=1.2.3"), "registry.example/sluice:1.2.3");
     assert_eq!(image(&format!("image.digest={digest}")), format!("sluice.test/sluice@{digest}"));
-    assert_eq!(pod("extraArgs={--listen=0.0.0.0:8080}")["containers"][0]["args"], json!(["run", "--listen=0.0.0.0:8080"]));
+    assert_eq!(
+        pod("extraArgs={--listen=0.0.0.0:8080}")["containers"][0]["args"],
+        json!(["run", "--listen=0.0.0.0:8080"])
+    );
     assert_eq!(pod("priorityClassName=system-cluster-critical")["priorityClassName"], "system-cluster-critical");
     assert_eq!(pod("nodeSelector.disk=ssd")["nodeSelector"], json!({"disk": "ssd"}));
     assert_eq!(pod("tolerations[0].operator=Exists")["tolerations"], json!([{"operator": "Exists"}]));
@@ -138,11 +150,15 @@ fn every_switch_does_what_it_says() {
     assert_eq!(peers, json!([{"namespaceSelector": {"matchLabels": {"team": "monitoring"}}}]));
     // A label that would take pods away from the Deployment does not.
     let labelled = operator("podLabels.app\\.kubernetes\\.io/name=other,podLabels.tier=ops");
-    assert_eq!(labelled["spec"]["template"]["metadata"]["labels"], json!({"app.kubernetes.io/name": "sluice", "tier": "ops"}));
+    assert_eq!(
+        labelled["spec"]["template"]["metadata"]["labels"],
+        json!({"app.kubernetes.io/name": "sluice", "tier": "ops"})
+    );
     // Whoever has no GRPCRoutes gives no right on them.
     let roles = with(&helm, "routes={HTTPRoute}").iter().map(Value::to_string).collect::<String>();
     assert!(roles.contains("sluice-httproutes") && !roles.contains("sluice-grpcroutes"));
-    let roles = with(&helm, "routes={HTTPRoute},watchNamespace=team-a").iter().map(Value::to_string).collect::<String>();
+    let roles =
+        with(&helm, "routes={HTTPRoute},watchNamespace=team-a").iter().map(Value::to_string).collect::<String>();
     assert!(roles.contains("sluice-httproutes") && !roles.contains("sluice-grpcroutes"));
 }
 
@@ -176,7 +192,8 @@ fn every_value_is_in_the_schema_and_in_the_documentation() {
     let schema: Value = serde_json::from_str(&text(&format!("{CHART}/values.schema.json"))).unwrap();
     let page = text("docs/install.md");
     let named = |object: &Value| -> Vec<String> {
-        let mut names: Vec<String> = object.as_object().unwrap().keys().filter(|name| *name != "global").cloned().collect();
+        let mut names: Vec<String> =
+            object.as_object().unwrap().keys().filter(|name| *name != "global").cloned().collect();
         names.sort();
         names
     };

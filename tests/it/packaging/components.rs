@@ -78,7 +78,8 @@ fn every_component_is_known_here_and_renders() {
     assert!(network["egress"].to_string().contains("6443"), "{network}");
 
     let monitored = rendered(&kubectl, "monitoring", "deploy", &["monitoring"]);
-    let more: Vec<_> = keys(&monitored).into_iter().filter(|key| !keys(&plain).contains(key)).map(|(kind, ..)| kind).collect();
+    let more: Vec<_> =
+        keys(&monitored).into_iter().filter(|key| !keys(&plain).contains(key)).map(|(kind, ..)| kind).collect();
     assert_eq!(more, ["ConfigMap", "ConfigMap", "ConfigMap", "ConfigMap", "PrometheusRule", "ServiceMonitor"]);
     assert_eq!(monitored.len(), plain.len() + more.len());
 }

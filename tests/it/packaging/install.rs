@@ -61,7 +61,9 @@ fn the_charts_copies_are_what_deploy_has() {
 fn every_object_fits_into_the_annotation_that_kubectl_apply_writes() {
     let mut sizes: Vec<(usize, String)> = objects(&text("deploy/install.yaml"))
         .iter()
-        .map(|object| (serde_json::to_string(object).unwrap().len(), format!("{} {}", object["kind"], object["metadata"]["name"])))
+        .map(|object| {
+            (serde_json::to_string(object).unwrap().len(), format!("{} {}", object["kind"], object["metadata"]["name"]))
+        })
         .collect();
     sizes.sort();
     let (most, which) = sizes.last().unwrap();
@@ -80,7 +82,10 @@ fn one_version_is_named_everywhere() {
     assert_eq!((&chart["version"], &chart["appVersion"]), (&json!(version), &json!(version)));
     let values = objects(&text("deploy/chart/sluice/values.yaml")).remove(0);
     assert_eq!((&values["image"]["repository"], &values["image"]["tag"]), (&json!("sluice.test/sluice"), &json!("")));
-    for file in ["deploy/install.yaml", "deploy/base/operator.yaml", "Makefile", "tests/install.sh"] {
+    for file in ["README.md", "docs/install.md"] {
+        assert!(text(file).contains(&image), "{file} does not name {image}");
+    }
+    for file in ["deploy/install.yaml", "deploy/base/operator.yaml", "Makefile", "tests/install.sh", "README.md"] {
         let text = text(file);
         assert!(!text.contains(":latest") && !text.contains("sluice.test/sluice:dev"), "{file}");
     }
@@ -103,7 +108,9 @@ fn what_is_installed_is_restricted_limited_and_spread() {
     let container = &pod["containers"][0];
     assert_eq!(pod["securityContext"]["seccompProfile"]["type"], "RuntimeDefault");
     assert_eq!(container["securityContext"]["allowPrivilegeEscalation"], false);
-    assert!(container["resources"]["requests"]["cpu"].is_string() && container["resources"]["limits"]["memory"].is_string());
+    assert!(
+        container["resources"]["requests"]["cpu"].is_string() && container["resources"]["limits"]["memory"].is_string()
+    );
     let start = &container["startupProbe"];
     assert_eq!(start["httpGet"]["path"], "/livez");
     assert!(start["failureThreshold"].as_u64().unwrap() * start["periodSeconds"].as_u64().unwrap() >= 60);
@@ -139,7 +146,9 @@ fn no_manifest_is_left_out() {
         let names = resources.as_array().cloned().unwrap_or_default();
         names.iter().map(|one: &Value| one.as_str().unwrap().to_owned()).collect()
     };
-    for folder in ["deploy/base", "deploy/components/httproutes", "deploy/components/grpcroutes", "deploy/components/namespaced"] {
+    for folder in
+        ["deploy/base", "deploy/components/httproutes", "deploy/components/grpcroutes", "deploy/components/namespaced"]
+    {
         let listed = listed(&format!("{folder}/kustomization.yaml"));
         for name in files(&path(folder)).keys().filter(|name| *name != "kustomization.yaml") {
             assert!(listed.contains(name), "{folder}/{name} is in no kustomization");

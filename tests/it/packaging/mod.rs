@@ -81,7 +81,9 @@ fn tool(name: &str, test: &str) -> Option<PathBuf> {
     assert!(!required || found.as_ref().is_ok_and(Option::is_some), "{test}: {name} is required: {found:?}");
     let found = found.ok().flatten();
     if found.is_none() {
-        eprintln!("{test} skipped: {name} is not in the testbed's cache (`make up` or `testbed tool {name}` fetches it)");
+        eprintln!(
+            "{test} skipped: {name} is not in the testbed's cache (`make up` or `testbed tool {name}` fetches it)"
+        );
     }
     found
 }

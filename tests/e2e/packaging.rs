@@ -1,0 +1,185 @@
+//! The ways to install: what each component and the chart make is taken by the API server, and a release of the chart
+//! lives through install, upgrade, test and uninstall while an application is governed.
+
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::harness::app::{COARSE, Plan};
+use crate::harness::gateway::{Client, assert_unharmed};
+use crate::harness::install::restored;
+use crate::harness::left::{paused, running};
+use crate::harness::look::{self, condition, text};
+use crate::harness::record::{Kind, Now};
+use crate::harness::world::{Ended, World};
+use crate::harness::{alone, operator, shared};
+
+const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/chart/sluice");
+const INSTALL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/install.yaml");
+/// What this project ships in a cluster beside the CRDs, and what a release takes along.
+const POLICIES: &str = "mutatingadmissionpolicies,mutatingadmissionpolicybindings,validatingadmissionpolicies,validatingadmissionpolicybindings";
+
+/// `helm` in the operator's namespace; a command that lasts leaves the rest of the scenario its threads.
+async fn helm(arguments: &[&str]) -> Ended {
+    let mut command = Command::new("helm");
+    command.args(["--namespace", "sluice-system"]).args(arguments);
+    tokio::task::spawn_blocking(move || {
+        let output = command.output().expect("helm");
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        Ended { ok: output.status.success(), out: text(output.stdout), err: text(output.stderr) }
+    })
+    .await
+    .unwrap()
+}
+
+async fn helm_succeeds(arguments: &[&str]) -> String {
+    let ended = helm(arguments).await;
+    assert!(ended.ok, "helm {} failed: {}{}", arguments.join(" "), ended.out, ended.err);
+    ended.out
+}
+
+/// The objects of a text but for kinds of the Prometheus operator, which the testbed does not have.
+fn known(manifests: &str) -> String {
+    let documents = manifests.split("\n---\n").filter(|one| !one.contains("apiVersion: monitoring.coreos.com/"));
+    documents.collect::<Vec<_>>().join("\n---\n")
+}
+
+/// The API server looks at everything and stores nothing.
+async fn accepts(world: &World, what: &str, manifests: &str) {
+    // The namespaces of the objects are their own.
+    let arguments = ["--namespace=", "apply", "--dry-run=server", "--validate=strict", "-f", "-"];
+    let ended = world.kubectl(&arguments, Some(known(manifests))).await;
+    assert!(ended.ok, "{what}: {}", ended.err);
+    // An unknown field is a warning where it is no error.
+    assert!(!ended.err.contains("unknown field") && !ended.err.contains("would violate"), "{what}: {}", ended.err);
+}
+
+/// `deploy` with a component, whose placeholder for a namespace is this one.
+async fn with_component(world: &World, component: &str) -> String {
+    let folder = std::env::temp_dir().join(&world.namespace);
+    std::fs::create_dir_all(&folder).unwrap();
+    let up = "../".repeat(folder.canonicalize().unwrap().components().count() - 1);
+    let repository = env!("CARGO_MANIFEST_DIR").trim_start_matches('/');
+    let kustomization = json!({
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "resources": [format!("{up}{repository}/deploy")],
+        "components": [format!("{up}{repository}/deploy/components/{component}")],
+    });
+    std::fs::write(folder.join("kustomization.yaml"), kustomization.to_string()).unwrap();
+    let made = world.succeeds(&["kustomize", &folder.to_string_lossy()]).await;
+    std::fs::remove_dir_all(folder).unwrap();
+    made.replace(": watched\n", &format!(": {}\n", world.namespace))
+}
+
+#[test]
+fn every_way_to_install_is_accepted() {
+    shared("manifests", |world| {
+        Box::pin(async move {
+            accepts(world, "install.yaml", &std::fs::read_to_string(INSTALL).unwrap()).await;
+            // The two that are in install.yaml already are components by themselves, too.
+            for component in ["egress", "gate-resting", "monitoring", "namespaced"] {
+                accepts(world, component, &with_component(world, component).await).await;
+            }
+            let scope = format!("watchNamespace={}", world.namespace);
+            for values in [
+                "crds.keep=false",
+                "monitoring.dashboards.enabled=true,networkPolicy.egress.limited=true,gate.mutating=false",
+                "serviceAccount.name=gatekeeper,log.format=json,keep.days=90,draftPostmortems={None},extraEnv[0].name=TZ",
+                &scope,
+            ] {
+                let made = helm_succeeds(&["template", "sluice", CHART, "--set", values]).await;
+                accepts(world, values, &made).await;
+            }
+            let unknown = helm(&["template", "sluice", CHART, "--set", "replicaz=3"]).await;
+            assert!(!unknown.ok && unknown.err.contains("additional properties 'replicaz' not allowed"), "{unknown:?}");
+        })
+    });
+}
+
+/// What belongs to the user, as it was written last.
+fn versions(now: &Now) -> Vec<String> {
+    let version = |kind| now.get(kind, "shop").map(|found| text(found, "/metadata/resourceVersion").to_owned());
+    [Kind::Deployment, Kind::Service, Kind::HttpRoute].into_iter().filter_map(version).collect()
+}
+
+#[test]
+fn a_release_of_the_chart_is_installed_upgraded_tested_and_removed() {
+    alone("helm", |world| {
+        Box::pin(async move {
+            let app = world.app("shop");
+            let plan = Plan { waves: vec![(40, "2s")], evidence: COARSE, ..Plan::default() };
+            world.deploy(&app).await;
+            let client = Client::start(&app, 60).await;
+            let released = restored(world, async {
+                // What was applied by kubectl becomes the release's; nothing of it is deleted for that.
+                let install = ["upgrade", "--install", "sluice", CHART, "--take-ownership", "--wait", "--timeout=120s"];
+                helm_succeeds(&install).await;
+                operator::complete(&world.client).await;
+                let status = helm_succeeds(&["status", "sluice", "-o", "json"]).await;
+                let status: Value = serde_json::from_str(&status).unwrap();
+                assert_eq!(text(&status, "/info/status"), "deployed");
+                assert!(text(&status, "/info/notes").contains("helm test sluice -n sluice-system"), "{status:#}");
+
+                world.adopt(&app, &plan).await;
+                let rollout = world.get(Kind::Rollout, "shop").unwrap();
+                assert_eq!(condition(&rollout, "Gated"), Some(("True", "Proven")));
+                world.apply(&[app.version("v2").deployment()]).await;
+                assert!(paused(&world.deployment("shop").await), "the chart's policy holds it back in the same write");
+                world.complete("shop", "Promoted", 90).await;
+
+                let (before, objects) = (operator::leader(&world.client).await, world.record.look(versions));
+                let upgrade = ["upgrade", "sluice", CHART, "--set", "log.format=json", "--wait", "--timeout=120s"];
+                helm_succeeds(&upgrade).await;
+                operator::complete(&world.client).await;
+                let after = operator::leader(&world.client).await;
+                assert_ne!(after.identity, before.identity, "the new value is in force: every replica was replaced");
+                let log = operator::log(&world.client, 5).await;
+                assert!(log.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()), "not JSON: {log}");
+                world
+                    .stays("the Rollout rests", 3, |now| {
+                        let rollout = now.get(Kind::Rollout, "shop");
+                        rollout.is_some_and(|rollout| look::phase(rollout) == "Promoted")
+                            && now.get(Kind::Deployment, "shop-canary").is_none()
+                    })
+                    .await;
+                assert_eq!(world.record.look(versions), objects, "written to what was at rest");
+
+                let tested = helm_succeeds(&["test", "sluice", "--logs", "--timeout=60s"]).await;
+                assert!(tested.contains("Succeeded"), "{tested}");
+                assert_eq!(tested.matches(": 200 ok").count(), 2, "each replica was asked: {tested}");
+
+                helm_succeeds(&["uninstall", "sluice", "--wait", "--timeout=120s"]).await;
+                let label = "-lapp.kubernetes.io/name=sluice";
+                assert_eq!(world.succeeds(&["get", POLICIES, label, "-o", "name"]).await, "", "policies are left");
+                let kept = world.succeeds(&["get", "crds", label, "-o", "name"]).await;
+                assert_eq!(kept.lines().count(), 9, "{kept}");
+                let rollout = world.api(Kind::Rollout).get("shop").await.expect("the Rollout is kept");
+                assert!(rollout.metadata.deletion_timestamp.is_none());
+
+                // Nobody governs and nothing holds: the Deployment is one like any other.
+                world.succeeds_soon(&["label", "deployment/shop", "sluice.dev/rollout-"]).await;
+                world.apply(&[app.version("v3").deployment()]).await;
+                world
+                    .until("v3 rolls natively", 60, |now| {
+                        let whole = now.get(Kind::Deployment, "shop").is_some_and(look::rolled_out);
+                        (whole && running(now, "shop").iter().all(|version| version == "v3")).then_some(())
+                    })
+                    .await;
+                assert!(!paused(&world.deployment("shop").await));
+            });
+            released.await;
+            // What kubectl applied over it is whole: the operator adopts again what it finds.
+            let operator = world.succeeds(&["-n", "sluice-system", "get", "deployment/sluice", "-o", "json"]).await;
+            let operator: Value = serde_json::from_str(&operator).unwrap();
+            assert!(!operator.to_string().contains("SLUICE_LOG_FORMAT"), "{operator:#}");
+            world
+                .until("it is governed again", 60, |now| {
+                    let deployment = now.get(Kind::Deployment, "shop")?;
+                    (text(deployment, "/metadata/labels/sluice.dev~1rollout") == "shop").then_some(())
+                })
+                .await;
+            assert_unharmed(&client.stop().await);
+        })
+    });
+}
