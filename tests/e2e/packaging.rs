@@ -19,6 +19,9 @@ const INSTALL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/install.yaml"
 /// What this project ships in a cluster beside the CRDs, and what a release takes along.
 const POLICIES: &str = "mutatingadmissionpolicies,mutatingadmissionpolicybindings,validatingadmissionpolicies,validatingadmissionpolicybindings";
 
+/// By which everything that is shipped is found.
+const OURS: &str = "-lapp.kubernetes.io/name=sluice";
+
 /// `helm` in the operator's namespace; a command that lasts leaves the rest of the scenario its threads.
 async fn helm(arguments: &[&str]) -> Ended {
     let mut command = Command::new("helm");
@@ -121,6 +124,12 @@ fn a_release_of_the_chart_is_installed_upgraded_tested_and_removed() {
                 assert_eq!(text(&status, "/info/status"), "deployed");
                 assert!(text(&status, "/info/notes").contains("helm test sluice -n sluice-system"), "{status:#}");
 
+                // What docs/install.md says that one sees.
+                let ready = "/api/v1/namespaces/sluice-system/services/sluice-metrics:metrics/proxy/readyz";
+                assert_eq!(world.succeeds(&["get", "--raw", ready]).await.trim(), "ok");
+                let policies = "mutatingadmissionpolicies,validatingadmissionpolicies";
+                assert_eq!(world.succeeds(&["get", policies, OURS, "-o", "name"]).await.lines().count(), 14);
+
                 world.adopt(&app, &plan).await;
                 let rollout = world.get(Kind::Rollout, "shop").unwrap();
                 assert_eq!(condition(&rollout, "Gated"), Some(("True", "Proven")));
@@ -145,14 +154,14 @@ fn a_release_of_the_chart_is_installed_upgraded_tested_and_removed() {
                     .await;
                 assert_eq!(world.record.look(versions), objects, "written to what was at rest");
 
-                let tested = helm_succeeds(&["test", "sluice", "--logs", "--timeout=60s"]).await;
-                assert!(tested.contains("Succeeded"), "{tested}");
-                assert_eq!(tested.matches(": 200 ok").count(), 2, "each replica was asked: {tested}");
+                let tested = helm(&["test", "sluice", "--timeout=60s"]).await;
+                assert!(tested.ok && tested.out.contains("Succeeded"), "{tested:?}");
+                let said = tested.out.clone() + &tested.err;
+                assert_eq!(said.matches(": 200 ok").count(), 2, "each replica was asked: {tested:?}");
 
                 helm_succeeds(&["uninstall", "sluice", "--wait", "--timeout=120s"]).await;
-                let label = "-lapp.kubernetes.io/name=sluice";
-                assert_eq!(world.succeeds(&["get", POLICIES, label, "-o", "name"]).await, "", "policies are left");
-                let kept = world.succeeds(&["get", "crds", label, "-o", "name"]).await;
+                assert_eq!(world.succeeds(&["get", POLICIES, OURS, "-o", "name"]).await, "", "policies are left");
+                let kept = world.succeeds(&["get", "crds", OURS, "-o", "name"]).await;
                 assert_eq!(kept.lines().count(), 9, "{kept}");
                 let rollout = world.api(Kind::Rollout).get("shop").await.expect("the Rollout is kept");
                 assert!(rollout.metadata.deletion_timestamp.is_none());
