@@ -85,7 +85,7 @@ async fn look(client: &Client, http: &reqwest::Client, namespace: &str, service:
     for slice in &slices.items {
         let ports = slice.ports.iter().flatten();
         for port in ports.filter_map(|port| port.port) {
-            for endpoint in slice.endpoints.iter().flatten() {
+            for endpoint in &slice.endpoints {
                 for address in &endpoint.addresses {
                     let pod = endpoint.target_ref.as_ref().and_then(|pod| pod.name.as_deref()).unwrap_or("a pod");
                     found.push(ask(http, pod, address, port).await);

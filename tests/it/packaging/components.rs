@@ -96,7 +96,7 @@ fn rights_on_routes_come_with_their_component() {
     assert_eq!(roles("neither", &[]), [""; 0]);
     assert_eq!(roles("http", &["httproutes"]), ["sluice-httproutes"]);
     assert_eq!(roles("grpc", &["grpcroutes"]), ["sluice-grpcroutes"]);
-    assert_eq!(roles("both", &["httproutes", "grpcroutes"]), ["sluice-httproutes", "sluice-grpcroutes"]);
+    assert_eq!(roles("both", &["httproutes", "grpcroutes"]), ["sluice-grpcroutes", "sluice-httproutes"]);
     for (component, other) in [("httproutes", "grpcroutes"), ("grpcroutes", "httproutes")] {
         let file = super::text(&format!("deploy/components/{component}/rbac.yaml"));
         assert!(file.contains(&format!("resources: [{component}]")) && !file.contains(other), "{file}");
