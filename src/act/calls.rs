@@ -150,7 +150,9 @@ impl Caller<'_> {
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
     {
         let patch: json_patch::Patch = self.parsed(patch)?;
-        self.send(self.api::<K>().patch(name, &PatchParams::default(), &Patch::<()>::Json(patch))).await?;
+        // Without a name the API server writes `unknown`, and no GitOps tool can be told whose weights to leave alone.
+        let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
+        self.send(self.api::<K>().patch(name, &params, &Patch::<()>::Json(patch))).await?;
         Ok(Answer::Done)
     }
 

@@ -85,7 +85,9 @@ async fn a_weight_is_a_json_patch_with_its_guards() {
         let (applied, sent) = act_on(write, 200, route).await;
         assert_eq!(applied.done, ["patch_route"]);
         assert_eq!(sent.method, "PATCH");
-        assert_eq!(sent.path, format!("/apis/gateway.networking.k8s.io/v1/namespaces/demo/{plural}/shop?"));
+        // GitOps tools tell Sluice's fields by this name.
+        let path = format!("/apis/gateway.networking.k8s.io/v1/namespaces/demo/{plural}/shop?&fieldManager=sluice");
+        assert_eq!(sent.path, path);
         assert_eq!(sent.content_type, "application/json-patch+json");
         assert_eq!(sent.body, patch);
     }
