@@ -180,7 +180,7 @@ deny: $(CARGO_DENY) ## Check licences, duplicates and sources of the dependencie
 
 .PHONY: sbom
 sbom: $(CARGO_CYCLONEDX) ## Write the list of the operator's crates (CycloneDX) to target/sluice.cdx.json
-	tests/release/sbom.sh $(CARGO_CYCLONEDX)/bin/cargo-cyclonedx target/sluice.cdx.json
+	tests/release/sbom.py $(CARGO_CYCLONEDX)/bin/cargo-cyclonedx target/sluice.cdx.json
 
 # Checking needs no fast program: without optimisation it is built in half the time. In a folder of its own, that goes.
 $(TOOLS)/cargo-%:

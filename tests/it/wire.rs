@@ -173,7 +173,10 @@ async fn a_policy_of_the_canary_is_replaced_as_it_was_judged() {
     let (applied, sent) = act_on(write, 200, network_policy()).await;
     assert_eq!(applied.done, ["replace_policy"]);
     assert_eq!(sent.method, "PATCH");
-    assert_eq!(sent.path, "/apis/networking.k8s.io/v1/namespaces/demo/networkpolicies/db-shop-canary-peer?");
+    assert_eq!(
+        sent.path,
+        "/apis/networking.k8s.io/v1/namespaces/demo/networkpolicies/db-shop-canary-peer?&fieldManager=sluice"
+    );
     assert_eq!(sent.content_type, "application/json-patch+json");
     assert_eq!(
         sent.body,
