@@ -154,6 +154,11 @@ crds: ## Write crds/ anew from src/api
 reasons: ## Write docs/reasons.md anew from src/decide/reasons/list.rs
 	cargo run --locked --quiet --bin sluice -- reasons > docs/reasons.md
 
+.PHONY: rights
+rights: ## Write docs/rights.md and the RBAC manifests anew from src/rights
+	cargo run --locked --quiet --bin sluice -- rights --dir deploy
+	cargo run --locked --quiet --bin sluice -- rights > docs/rights.md
+
 .PHONY: monitoring
 monitoring: ## Write the dashboards and the PrometheusRule anew from deploy/monitoring
 	cargo run --locked --quiet --package monitoring

@@ -203,8 +203,8 @@ pub async fn operate(ground: Ground, options: Options, told_to_stop: impl Future
     let (keeper, keep) = (Arc::clone(&context), options.keep);
     let mut keep_stop = stop.clone();
     tasks.spawn(async move {
-        // Not in the first moments: caches may not be filled, and there is time.
-        let mut pause = PRUNE;
+        // Not in the first moments: caches may not be filled. But whoever is started anew every hour gets to it too.
+        let mut pause = PRUNE_ON;
         loop {
             tokio::select! {
                 biased;

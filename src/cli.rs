@@ -7,7 +7,9 @@ use clap::{Parser, Subcommand};
 
 use crate::decide::reasons::{self, REASONS};
 use crate::decide::steps;
-use crate::{crds, explain_command, judge_command, postmortem_command, probe_command, report_command, run_command};
+use crate::{
+    crds, explain_command, judge_command, postmortem_command, probe_command, report_command, rights_command, run_command,
+};
 
 /// Progressive rollout controller for Kubernetes.
 #[derive(Debug, Parser)]
@@ -34,6 +36,8 @@ enum Command {
     },
     /// Print the state machine of an attempt as a Mermaid diagram.
     Steps,
+    /// Print what the operator and people may do, or compare an audit log with it.
+    Rights(rights_command::Args),
     /// Say what the verdict on given counts is, poll by poll.
     Judge(judge_command::Args),
     /// Replay the decision log of a Release: verdict by verdict, or where it differs.
@@ -61,6 +65,7 @@ impl Cli {
                 print!("{}", steps::diagram());
                 Ok(())
             }
+            Command::Rights(args) => args.run(),
             Command::Judge(args) => args.run(),
             Command::Explain(args) => args.run(),
             Command::Report(args) => args.run(),

@@ -43,6 +43,8 @@ pub mod probe_command;
 pub mod prometheus;
 pub mod record;
 pub mod report_command;
+pub mod rights;
+pub mod rights_command;
 pub mod run_command;
 pub mod server;
 pub mod telemetry;

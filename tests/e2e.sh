@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # Runs the end-to-end tests in a testbed of their own, and takes it down whatever happens.
 # usage: e2e.sh TESTBED NAME FOLDER-WITH-BINARIES THREADS [FILTER]
+# At the end the operator's calls in the audit log are compared with its rights: none may have been denied, and after a
+# run of all tests each right must have been used.
 # With SLUICE_CHAOS=1 a fault proxy is between the operator and the API server, and the tests that bring their own are
 # left out. SLUICE_SEED chooses its faults.
 set -euo pipefail
@@ -39,3 +41,9 @@ fi
   SLUICE_TAKEOVERS="${SLUICE_TAKEOVERS:-1}" SLUICE_INTERVENTIONS="${SLUICE_INTERVENTIONS:-3}" \
   SLUICE_KILLS="${SLUICE_KILLS:-16}" SLUICE_SEED="${SLUICE_SEED:-1}" SLUICE_SLOWER="$slower" SLUICE_PREVIOUS="$previous" CARGO_NET_OFFLINE=true \
   cargo test --locked --test e2e -- --test-threads "$threads" --nocapture "${skip[@]}" $filter
+
+all=()
+[ -n "$filter" ] || [ "${#skip[@]}" -gt 0 ] || all=(--every-right-used)
+parts=$("$testbed" audit-log --name "$name")
+readarray -t log <<< "$parts"
+"$binaries/sluice" rights --audit "${log[@]}" "${all[@]}"

@@ -272,13 +272,14 @@ fn a_rollout_that_cannot_be_cleaned_up_goes_when_it_is_abandoned() {
     });
 }
 
-/// Takes the operator and its rights away. Its policies stay.
+/// Takes the operator away, and then its rights: what still ends is not to be denied anything. Its policies stay.
 async fn remove_operator(world: &World) {
-    for file in ["operator.yaml", "rbac.yaml"] {
-        world.succeeds(&["--namespace=sluice-system", "delete", "-f", &manifest(file)]).await;
-    }
+    world.succeeds(&["--namespace=sluice-system", "delete", "-f", &manifest("operator.yaml")]).await;
     let gone = ["--namespace=sluice-system", "wait", "--for=delete", "pod", "-l", "app.kubernetes.io/name=sluice"];
     world.succeeds(&[&gone[..], &["--timeout=60s"]].concat()).await;
+    for file in ["rbac.yaml", "../components/httproutes/rbac.yaml", "../components/grpcroutes/rbac.yaml"] {
+        world.succeeds(&["--namespace=sluice-system", "delete", "-f", &manifest(file)]).await;
+    }
 }
 
 /// Lets the Rollout go without an operator, and takes its label off, which the policies would put back.

@@ -37,6 +37,7 @@ mod promotion;
 mod prompt;
 mod provider;
 mod quiet;
+mod records;
 mod refused;
 mod rollback;
 mod told;

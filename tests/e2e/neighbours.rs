@@ -112,6 +112,41 @@ fn scenario_17_the_canary_has_its_network_policies_before_its_first_pod() {
 }
 
 #[test]
+fn scenario_17_a_network_policy_that_is_changed_in_mid_run_is_changed_for_the_canary_too() {
+    shared("refenced", |world| {
+        Box::pin(async move {
+            let app = world.app("shop");
+            world.deploy(&app).await;
+            let mut policies = policies(&app);
+            world.apply(&policies).await;
+            world.adopt(&app, &Plan { waves: vec![(20, "60s")], ..Plan::default() }).await;
+            let client = Client::start(&app, 60).await;
+            world.apply(&[app.version("v2").deployment()]).await;
+            world
+                .until("the canary has weight", 60, |now| {
+                    (look::share(now.get(Kind::HttpRoute, "shop")?, "shop") > 0.0).then_some(())
+                })
+                .await;
+            let ports = json!([{"port": 8080, "protocol": "TCP"}, {"port": 9090, "protocol": "TCP"}]);
+            policies[1]["spec"]["ingress"][0]["ports"] = ports.clone();
+            world.apply(&policies[1..2]).await;
+            world
+                .until("the canary's policy has both ports", 30, |now| {
+                    let policy = now.get(Kind::NetworkPolicy, "allow-shop-canary")?;
+                    (policy.pointer("/spec/ingress/0/ports")? == &ports).then_some(())
+                })
+                .await;
+            world.apply(&[app.deployment()]).await;
+            world.complete("shop", "Aborted", 60).await;
+            assert_unharmed(&client.stop().await);
+            let history = world.record.history(Kind::NetworkPolicy, "allow-shop-canary");
+            assert_eq!(history.iter().filter(|seen| seen.gone).count(), 1, "it was changed, and not made anew");
+            assert_eq!(world.record.look(specs).len(), 3, "the team's own are left, and no other");
+        })
+    });
+}
+
+#[test]
 fn scenario_17_an_unready_canary_does_not_block_a_drain() {
     shared("drained", |world| {
         Box::pin(async move {

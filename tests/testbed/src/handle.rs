@@ -9,7 +9,7 @@ use anyhow::{Context, Result, anyhow, ensure};
 use nix::sched::{CloneFlags, setns};
 use serde::{Deserialize, Serialize};
 
-use crate::cluster::{Layout, addresses};
+use crate::cluster::{AUDIT_BACKUPS, Layout, addresses};
 use crate::supervisor::RUN_VARIABLE;
 use crate::supervisor::control::{self, Order, Status};
 use crate::supervisor::identity::Identity;
@@ -93,6 +93,18 @@ impl Testbed {
     #[must_use]
     pub fn audit_log_path(&self) -> PathBuf {
         self.layout.audit_log()
+    }
+
+    /// All of the audit log, oldest part first: the API server begins a new file when one has 500 MB.
+    ///
+    /// # Errors
+    /// When the first part may have been dropped.
+    pub fn audit_log_paths(&self) -> Result<Vec<PathBuf>> {
+        let current = self.layout.audit_log();
+        let folder = current.parent().context("the audit log is in no folder")?;
+        let files = std::fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
+        let files: std::io::Result<Vec<PathBuf>> = files.map(|file| file.map(|file| file.path())).collect();
+        whole(files.with_context(|| format!("cannot read {}", folder.display()))?, current)
     }
 
     /// The log of a component.
@@ -253,5 +265,34 @@ impl Testbed {
 
     fn order(&self, order: Order) -> Result<()> {
         control::order(&self.layout, &order).map(drop)
+    }
+}
+
+/// The earlier parts of a log, which have the time in their names, and then the one that is written.
+fn whole(mut files: Vec<PathBuf>, current: PathBuf) -> Result<Vec<PathBuf>> {
+    files.retain(|file| *file != current);
+    files.sort();
+    ensure!(
+        files.len() < AUDIT_BACKUPS,
+        "the audit log has {} earlier parts, as many as are kept: the first may be gone; raise AUDIT_BACKUPS",
+        files.len()
+    );
+    files.push(current);
+    Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_audit_log_is_read_from_its_first_part_on_or_not_at_all() {
+        let named = |name: &str| PathBuf::from("/audit").join(name);
+        let current = named("audit.log");
+        let part = |hour: usize| named(&format!("audit-2026-01-02T{hour:02}-00-00.000.log"));
+        let all = whole(vec![current.clone(), part(2), part(1)], current.clone()).unwrap();
+        assert_eq!(all, [part(1), part(2), current.clone()]);
+        let many = (0..AUDIT_BACKUPS).map(part).collect();
+        assert!(whole(many, current).unwrap_err().to_string().contains("the first may be gone"));
     }
 }

@@ -1,4 +1,4 @@
-//! What the operator may do: the rules of deploy/base/rbac.yaml, by which the simulated API server goes.
+//! What the operator may do: the rules that are installed by default, by which the simulated API server goes.
 
 use std::sync::OnceLock;
 
@@ -8,13 +8,20 @@ use super::kinds::Kind;
 use super::patches::Part;
 use super::store::Look as _;
 
+/// What grants them.
+const INSTALLED: [&str; 3] = [
+    include_str!("../../../../deploy/base/rbac.yaml"),
+    include_str!("../../../../deploy/components/httproutes/rbac.yaml"),
+    include_str!("../../../../deploy/components/grpcroutes/rbac.yaml"),
+];
+
 /// A rule: groups, resources and verbs.
 type Rule = [Vec<String>; 3];
 
 fn rules() -> &'static [Rule] {
     static RULES: OnceLock<Vec<Rule>> = OnceLock::new();
     RULES.get_or_init(|| {
-        let documents = include_str!("../../../../deploy/base/rbac.yaml").split("\n---");
+        let documents = INSTALLED.iter().flat_map(|file| file.split("\n---"));
         let objects = documents.filter_map(|text| serde_saphyr::from_str::<Value>(text).ok());
         let rules =
             objects.flat_map(|object| object.at("/rules").and_then(Value::as_array).cloned().unwrap_or_default());

@@ -7,6 +7,9 @@ use super::pki::FRONT_PROXY;
 use super::{Layout, addresses, layout};
 use crate::parts::Parts;
 
+/// So many earlier parts of the audit log are kept, of 500 MB each: a run of all end-to-end tests has to fit.
+pub const AUDIT_BACKUPS: usize = 9;
+
 /// What must hold before a component is started.
 #[derive(Debug, Clone)]
 pub enum Gate {
@@ -92,7 +95,6 @@ fn control_plane(layout: &Layout, parts: &Parts) -> Vec<Component> {
             "--requestheader-group-headers=X-Remote-Group",
             "--requestheader-extra-headers-prefix=X-Remote-Extra-",
             "--audit-log-maxsize=500",
-            "--audit-log-maxbackup=1",
         ]),
         vec![
             format!("--etcd-servers={ETCD}"),
@@ -108,6 +110,7 @@ fn control_plane(layout: &Layout, parts: &Parts) -> Vec<Component> {
             format!("--requestheader-allowed-names={FRONT_PROXY}"),
             format!("--audit-policy-file={}", layout.path("audit-policy.yaml").display()),
             format!("--audit-log-path={}", layout.audit_log().display()),
+            format!("--audit-log-maxbackup={AUDIT_BACKUPS}"),
         ],
     ]
     .concat();

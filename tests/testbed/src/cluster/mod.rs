@@ -9,5 +9,5 @@ pub mod layout;
 pub mod manifests;
 pub mod pki;
 
-pub use components::{Component, Gate};
+pub use components::{AUDIT_BACKUPS, Component, Gate};
 pub use layout::Layout;

@@ -76,6 +76,11 @@ enum Command {
         #[arg(long, default_value_t = 50)]
         lines: usize,
     },
+    /// Print where the API server's audit log is, oldest part first; fails if a part may have been dropped.
+    AuditLog {
+        #[command(flatten)]
+        which: Which,
+    },
     /// Take a testbed down and remove everything of it.
     Down {
         #[command(flatten)]
@@ -141,6 +146,11 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
         Command::Status { which } => return look::status(&which.layout()?),
         Command::Logs { which, component, follow, lines } => {
             look::logs(&which.layout()?, &component, lines, follow)?;
+        }
+        Command::AuditLog { which } => {
+            for path in which.open()?.audit_log_paths()? {
+                writeln!(io::stdout(), "{}", path.display())?;
+            }
         }
         Command::Down { which } => lifecycle::down(&which.layout()?)?,
         Command::Stop(one) => one.which.open()?.stop(&one.component)?,
