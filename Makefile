@@ -146,6 +146,16 @@ bench-verdicts: ## Simulate the verdicts and write docs/verdict-tables.md; fails
 	$(RELEASE)/verdict-tables $(TABLES) | tee $(CARGO_TARGET_DIR)/verdict-tables.md
 	$(if $(TABLES),,cp $(CARGO_TARGET_DIR)/verdict-tables.md docs/verdict-tables.md)
 
+# `make bench-scale SCALE=1,50 ACTIVE=1,20` takes some minutes and leaves docs/ alone.
+SCALE_OF_DOCS := 1,100,1000 1,100,500
+SCALE ?= $(firstword $(SCALE_OF_DOCS))
+ACTIVE ?= $(lastword $(SCALE_OF_DOCS))
+SCALE_OUT = $(if $(filter-out $(SCALE_OF_DOCS),$(SCALE) $(ACTIVE)),$(CARGO_TARGET_DIR),docs)/performance.md
+
+.PHONY: bench-scale
+bench-scale: tools build ## Measure memory, requests and times with 1, 100 and 1,000 Rollouts and write docs/performance.md
+	tests/scale.sh $(TESTBED) scale $(RELEASE) $(RELEASE)/scale --scale $(SCALE) --active $(ACTIVE) --out $(SCALE_OUT)
+
 .PHONY: crds
 crds: ## Write crds/ anew from src/api
 	cargo run --locked --quiet --bin sluice -- crds --dir crds

@@ -42,3 +42,4 @@ mod refused;
 mod rollback;
 mod told;
 mod unreadable;
+mod writes;

@@ -2,7 +2,8 @@
 //!
 //! The library owns the whole life of a testbed: getting and building its parts ([`parts`]), what runs in
 //! it ([`cluster`]), the process that isolates and watches it ([`supervisor`]), packing images for it
-//! ([`image`]), sending it bounded traffic ([`load`]) and doing harm between Pods and the API server ([`proxy`]). Tests hold it by [`Testbed`]. It must know nothing
+//! ([`image`]), sending it bounded traffic ([`load`]), doing harm between Pods and the API server ([`proxy`]) and nodes that are
+//! simulated ([`simulated`]). Tests hold it by [`Testbed`]. It must know nothing
 //! about Sluice itself: no CRD, no rule, no operator.
 
 // The rule protects decisions of the operator, which must be repeatable; a testbed deals in real time.
@@ -17,6 +18,7 @@ pub mod load;
 pub mod parts;
 pub mod progress;
 pub mod proxy;
+pub mod simulated;
 pub mod supervisor;
 
 pub use handle::{ComponentStatus, Testbed};

@@ -38,11 +38,13 @@ pub struct Component {
     pub ready: Gate,
     /// How long it may take to stop before it is killed.
     pub patience: Duration,
+    /// Whether it runs only when somebody starts it.
+    pub on_demand: bool,
 }
 
 /// The names in groups, in the order in which groups are stopped: the API server before the etcd it needs.
 pub const STOP_ORDER: [&[&str]; 4] = [
-    &["kubelet", "traefik", "prometheus", "alertmanager"],
+    &["kubelet", "kwok", "traefik", "prometheus", "alertmanager"],
     &["controller-manager", "scheduler", "containerd", "metrics-adapter"],
     &["apiserver"],
     &["etcd"],
@@ -51,7 +53,7 @@ pub const STOP_ORDER: [&[&str]; 4] = [
 /// Every component of a testbed, in the order in which they are started.
 #[must_use]
 pub fn all(layout: &Layout, parts: &Parts) -> Vec<Component> {
-    [control_plane(layout, parts), node(layout, parts), traffic_and_metrics(layout, parts)].concat()
+    [control_plane(layout, parts), node(layout, parts), traffic_and_metrics(layout, parts), vec![kwok(layout)]].concat()
 }
 
 /// Where components look for the machine's own programs.
@@ -62,7 +64,7 @@ const API_READY: &str = "https://10.250.0.1:443/readyz";
 const METRICS_READY: &str = "https://10.250.0.1:443/apis/external.metrics.k8s.io/v1beta1";
 
 fn component(name: &'static str, program: PathBuf, args: Vec<String>, gate: Gate, ready: Gate) -> Component {
-    Component { name, program, args, env: Vec::new(), gate, ready, patience: Duration::from_secs(2) }
+    Component { name, program, args, env: Vec::new(), gate, ready, patience: Duration::from_secs(2), on_demand: false }
 }
 
 fn answers(url: &str) -> Gate {
@@ -185,6 +187,30 @@ fn node(layout: &Layout, parts: &Parts) -> Vec<Component> {
     );
     kubelet.env = vec![("PATH".to_owned(), path)];
     vec![containerd, kubelet]
+}
+
+/// What a node that KWOK plays is labelled with; only Pods that tolerate the taint of the same name land there.
+pub const SIMULATED: &str = "sluice.test/simulated";
+
+/// Plays the kubelets of simulated nodes. It is built when it is first asked for; see [`crate::simulated`].
+fn kwok(layout: &Layout) -> Component {
+    let kwok = component(
+        "kwok",
+        layout.tools().join("kwok"),
+        vec![
+            format!("--kubeconfig={}", layout.pki("kwok.kubeconfig").display()),
+            format!("--config={}", layout.path("kwok.yaml").display()),
+            format!("--manage-nodes-with-label-selector={SIMULATED}=true"),
+            "--node-lease-duration-seconds=40".to_owned(),
+            "--node-ip=10.250.0.1".to_owned(),
+            // Not the network of the real Pods.
+            "--cidr=10.246.0.0/16".to_owned(),
+            "--server-address=127.0.0.1:10247".to_owned(),
+        ],
+        answers(API_READY),
+        answers("http://127.0.0.1:10247/healthz"),
+    );
+    Component { on_demand: true, ..kwok }
 }
 
 fn traffic_and_metrics(layout: &Layout, parts: &Parts) -> Vec<Component> {

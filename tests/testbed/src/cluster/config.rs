@@ -25,6 +25,7 @@ pub fn write(layout: &Layout, parts: &Parts) -> Result<()> {
         ("pki/kubelet.kubeconfig", "system:node:node1"),
         ("pki/traefik.kubeconfig", "traefik"),
         ("pki/metrics-adapter.kubeconfig", "metrics-adapter"),
+        ("pki/kwok.kubeconfig", "kwok"),
     ] {
         let text = fill(include_str!("files/kubeconfig.yaml"), layout, parts)
             .replace("@USER@", user)
@@ -43,6 +44,7 @@ pub fn write(layout: &Layout, parts: &Parts) -> Result<()> {
         ("gateway.yaml", include_str!("files/gateway.yaml")),
         ("metrics.yaml", include_str!("files/metrics.yaml")),
         ("metrics-adapter.yaml", include_str!("files/metrics-adapter.yaml")),
+        ("kwok.yaml", include_str!("files/kwok.yaml")),
     ] {
         fs::write(layout.path(file), fill(template, layout, parts))?;
     }

@@ -11,13 +11,14 @@ use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, 
 use super::Layout;
 
 /// Who may talk to the API server by token, beside Pods with their ServiceAccounts: user and group.
-const USERS: [(&str, &str); 7] = [
+const USERS: [(&str, &str); 8] = [
     ("admin", "system:masters"),
     ("system:kube-controller-manager", ""),
     ("system:kube-scheduler", ""),
     ("system:node:node1", "system:nodes"),
     ("traefik", ""),
     ("metrics-adapter", ""),
+    ("kwok", ""),
     (SD_USER, ""),
 ];
 /// The user, and the user agent, of the supervisor's own reads.

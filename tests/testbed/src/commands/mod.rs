@@ -16,7 +16,7 @@ use clap::{Args, Parser, Subcommand};
 use testbed::cluster::Layout;
 use testbed::parts::Parts;
 use testbed::progress::Progress;
-use testbed::{Testbed, lifecycle, supervisor};
+use testbed::{Testbed, lifecycle, simulated, supervisor};
 
 /// A real Kubernetes cluster with gateway, Prometheus and Alertmanager on this machine, for tests and the demo.
 #[derive(Debug, Parser)]
@@ -94,6 +94,14 @@ enum Command {
     Restart(OneComponent),
     /// Kill a component; it is started again a second later, as after any crash.
     Kill(OneComponent),
+    /// Add nodes that are simulated, for Pods that run nothing; the first time this builds KWOK.
+    Kwok {
+        #[command(flatten)]
+        which: Which,
+        /// How many.
+        #[arg(long, default_value_t = 10)]
+        nodes: u16,
+    },
     /// Give Prometheus files of rules, in place of earlier ones of the same names, and load them.
     Rules {
         #[command(flatten)]
@@ -165,6 +173,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode> {
             testbed.wait_ready(&one.component, READY_PATIENCE)?;
         }
         Command::Kill(one) => one.which.open()?.kill(&one.component)?,
+        Command::Kwok { which, nodes } => simulated::nodes(&which.layout()?, nodes, Progress::start())?,
         Command::Rules { which, files } => rules(&which.open()?, &files)?,
         Command::Tool { program } => {
             let path = Parts::tool(&program, true)?.context("the testbed does not have it")?;

@@ -8,6 +8,7 @@ mod debian;
 mod gateway_api;
 mod helm;
 mod kubernetes;
+pub mod kwok;
 mod python;
 mod watched;
 

@@ -11,8 +11,8 @@ use super::probe::Prober;
 use crate::cluster::Layout;
 
 const EVERY: Duration = Duration::from_secs(1);
-/// Version 0 is served from the API server's memory.
-const PODS: &str = "/api/v1/pods?fieldSelector=status.phase%3DRunning&resourceVersion=0";
+/// Version 0 is served from the API server's memory. Pods of simulated nodes serve nothing.
+const PODS: &str = "/api/v1/pods?fieldSelector=status.phase%3DRunning%2Cspec.nodeName%3Dnode1&resourceVersion=0";
 
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 struct Target {

@@ -69,7 +69,7 @@ pub(super) fn start(
     let processes = components
         .into_iter()
         .map(|component| Process {
-            seen: Seen { component, wanted: true, pid: None, restarts: 0, last_exit: None },
+            seen: Seen { wanted: !component.on_demand, component, pid: None, restarts: 0, last_exit: None },
             attempt: 0,
         })
         .collect();

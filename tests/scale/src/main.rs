@@ -1,0 +1,108 @@
+//! Measures Sluice with many Rollouts and writes docs/performance.md: memory, requests at rest, writes of a release, how
+//! soon it starts, adopts and takes bad versions back. `make bench-scale`.
+//!
+//! Runs in a testbed with Sluice installed and simulated nodes. Pods run nothing, nobody sends requests, and the gateway
+//! is played: API server, Prometheus and the operator are real, and so is everything that the operator says and reads.
+
+// The rule protects decisions of the operator, which must be repeatable; a benchmark deals in real time.
+#![allow(clippy::disallowed_methods)]
+// Counts and times of one run do not overflow.
+#![allow(clippy::arithmetic_side_effects)]
+#![allow(clippy::large_futures)] // there is one of each
+
+mod audit;
+mod board;
+mod cluster;
+mod manifests;
+mod measure;
+mod operator;
+mod report;
+mod results;
+mod traffic;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use clap::Parser;
+use testbed::Testbed;
+use testbed::progress::Progress;
+
+use cluster::Cluster;
+use measure::Bench;
+use results::Results;
+
+/// Measures Sluice with many Rollouts, in the testbed that surrounds this command.
+#[derive(Debug, Parser)]
+#[command(name = "scale", version)]
+struct Options {
+    /// Numbers of Rollouts, rising.
+    #[arg(long, value_delimiter = ',', default_value = "1,100,1000")]
+    scale: Vec<usize>,
+    /// Numbers of Rollouts that are in a wave at once.
+    #[arg(long, value_delimiter = ',', default_value = "1,100,500")]
+    active: Vec<usize>,
+    /// Seconds for which requests at rest are counted.
+    #[arg(long, default_value_t = 120)]
+    rest: u64,
+    /// Where the results are written.
+    #[arg(long, default_value = "docs/performance.md")]
+    out: PathBuf,
+}
+
+fn main() -> ExitCode {
+    // The HTTP client asks for a provider even where no TLS is spoken.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let options = Options::parse();
+    let outcome = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(anyhow::Error::from)
+        .and_then(|runtime| runtime.block_on(run(&options)));
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("scale: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whether everything could be measured.
+async fn run(options: &Options) -> Result<bool> {
+    let largest = options.scale.iter().copied().max().context("--scale is empty")?;
+    ensure!(options.scale.is_sorted() && options.scale.first() > Some(&0), "--scale takes rising numbers above 0");
+    let needed = Bench::needed(&options.active);
+    ensure!(needed <= largest, "--active needs {needed} Rollouts in all, and --scale ends with {largest}");
+
+    let testbed = Testbed::current()?;
+    // It would rebuild its configuration for every change of every route, and no request comes through it.
+    testbed.stop("traefik")?;
+    let cluster = Cluster::new(Progress::start()).await?;
+    let mut bench = Bench::new(cluster, &testbed).await?;
+    let mut results = Results::default();
+    if let Err(error) = measure(&mut bench, options, &mut results).await {
+        results.missing.push(format!("{error:#}"));
+        eprintln!("scale: {error:#}");
+    }
+    let text = report::page(&results);
+    std::fs::write(&options.out, &text).with_context(|| format!("cannot write {}", options.out.display()))?;
+    println!("{}", report::tables(&results));
+    Ok(results.missing.is_empty())
+}
+
+async fn measure(bench: &mut Bench, options: &Options, results: &mut Results) -> Result<()> {
+    for (number, size) in options.scale.iter().enumerate() {
+        results.sizes.push(bench.at(*size, Duration::from_secs(options.rest)).await?);
+        results.releases.push(bench.release(number).await?);
+    }
+    results.hourly = bench.hourly().await?;
+    results.hourly_of = options.scale.iter().copied().max().unwrap_or_default();
+    for rollouts in &options.active {
+        results.active.push(bench.active(*rollouts).await?);
+    }
+    Ok(())
+}
