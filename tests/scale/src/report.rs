@@ -13,7 +13,8 @@ const WRITES: usize = 20;
 
 /// The whole page.
 pub(crate) fn page(results: &Results) -> String {
-    PAGE.replace("@GOALS@", goals(results).trim_end())
+    let page = PAGE
+        .replace("@GOALS@", goals(results).trim_end())
         .replace("@MEMORY@", memory(results).trim_end())
         .replace("@REST@", rest(results).trim_end())
         .replace("@HOURLY@", hourly(results).trim_end())
@@ -21,7 +22,8 @@ pub(crate) fn page(results: &Results) -> String {
         .replace("@START@", start(results).trim_end())
         .replace("@ADOPT@", adopt(results).trim_end())
         .replace("@ACTIVE@", active(results).trim_end())
-        .replace("@MISSING@", missing(results).trim_end())
+        .replace("@MISSING@", missing(results).trim_end());
+    format!("{}\n", page.trim_end())
 }
 
 /// The tables alone, for a terminal.
