@@ -8,7 +8,8 @@ use clap::{Parser, Subcommand};
 use crate::decide::reasons::{self, REASONS};
 use crate::decide::steps;
 use crate::{
-    crds, explain_command, judge_command, postmortem_command, probe_command, report_command, rights_command, run_command,
+    crds, explain_command, judge_command, postmortem_command, probe_command, report_command, rights_command,
+    run_command,
 };
 
 /// Progressive rollout controller for Kubernetes.
