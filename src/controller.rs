@@ -62,7 +62,7 @@ struct Memory {
     remembered: Remembered,
     status_written: Option<Instant>,
     published: BTreeSet<String>,
-    /// The Release that was made last, and when: the cache shows it a little later.
+    /// The record that was begun or added to last, and when: the cache shows it a little later.
     recorded: Option<(String, Instant)>,
     untold: Untold,
     failures: u32,
@@ -181,8 +181,8 @@ async fn fresh_pass(key: &RolloutRef, cached: &Rollout, ctx: &Context) -> Result
     Ok(done.next)
 }
 
-/// A Release that was made is looked for in the cache after so long: somebody may have deleted it.
-const SHOWN_WITHIN: Duration = Duration::from_secs(30);
+/// A record that was written and is still not seen is written again after so long: somebody may have deleted it.
+const SHOWN_WITHIN: Duration = Duration::from_secs(10);
 
 /// What a pass brought.
 struct Done {
@@ -284,12 +284,16 @@ async fn tell(key: &RolloutRef, rollout: &Rollout, decision: &Decision, ctx: &Co
     let now = clock::instant();
     for one in &decision.records {
         let begun = match one {
-            Record::Release { name, status: None, .. } => Some(name),
-            Record::Release { .. } | Record::Rework { .. } | Record::Log { .. } => None,
-            Record::Answer { .. } | Record::Escaped { .. } => None,
+            Record::Release { name, status: None, .. } => Some(name.clone()),
+            // Onto another entry it is another write.
+            Record::Log { name, log, onto } => {
+                Some(format!("{name} {} {}", log.head.hash, onto.as_ref().map_or("", |onto| &onto.hash)))
+            }
+            Record::Release { .. } | Record::Rework { .. } | Record::Answer { .. } | Record::Escaped { .. } => None,
         };
-        let lately =
-            |(name, at): &(String, Instant)| Some(name) == begun && now.saturating_duration_since(*at) < SHOWN_WITHIN;
+        let lately = |(name, at): &(String, Instant)| {
+            Some(name) == begun.as_ref() && now.saturating_duration_since(*at) < SHOWN_WITHIN
+        };
         if ctx.memory(key, |memory| memory.recorded.as_ref().is_some_and(lately)) {
             continue;
         }
@@ -297,11 +301,12 @@ async fn tell(key: &RolloutRef, rollout: &Rollout, decision: &Decision, ctx: &Co
             // Its entries are in the status and are written by a later pass; nothing else waits for them.
             Err(error) if matches!(one, Record::Log { .. }) && !matches!(error, record::Error::NotLeader { .. }) => {
                 tracing::warn!(%error, "the decision log could not be written, it is tried again");
+                continue;
             }
             written => written?,
         }
         if let Some(name) = begun {
-            ctx.memory(key, |memory| memory.recorded = Some((name.clone(), now)));
+            ctx.memory(key, |memory| memory.recorded = Some((name, now)));
         }
     }
     Ok(())

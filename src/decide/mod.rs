@@ -73,7 +73,7 @@ const RESYNC: Duration = Duration::from_secs(600);
 const RESYNC_ACTIVE: Duration = Duration::from_secs(30);
 
 /// How long another reason for standing at the same place may stay untold after the last write.
-const REASONS_WAIT: Duration = Duration::from_secs(3);
+const REASONS_WAIT: Duration = Duration::from_secs(5);
 
 /// Decides what is to be done for one Rollout.
 pub fn decide(snapshot: &Snapshot) -> Decision {

@@ -192,3 +192,42 @@ fn a_release_of_the_chart_is_installed_upgraded_tested_and_removed() {
         })
     });
 }
+
+#[test]
+fn one_namespace_is_governed_with_rights_in_it_alone() {
+    alone("namespaced", |world| {
+        Box::pin(async move {
+            let app = world.app("shop");
+            let plan = Plan { waves: vec![(40, "2s")], evidence: COARSE, ..Plan::default() };
+            world.deploy(&app).await;
+            let client = Client::start(&app, 60).await;
+            let governed = restored(world, async {
+                let made = known(&with_component(world, "namespaced").await);
+                for kind in ["clusterrolebindings", "clusterroles"] {
+                    for name in ["sluice", "sluice-httproutes", "sluice-grpcroutes"] {
+                        world.succeeds(&["delete", kind, name]).await;
+                    }
+                }
+                let applied = world.kubectl(&["--namespace=", "apply", "-f", "-"], Some(made)).await;
+                assert!(applied.ok, "{}", applied.err);
+                world
+                    .succeeds(&["-n", "sluice-system", "rollout", "status", "deployment/sluice", "--timeout=120s"])
+                    .await;
+                operator::complete(&world.client).await;
+
+                world.adopt(&app, &plan).await;
+                world.apply(&[app.version("v2").deployment()]).await;
+                world.complete("shop", "Promoted", 90).await;
+                // It may not even look elsewhere.
+                let account = "--as=system:serviceaccount:sluice-system:sluice";
+                for (namespace, may) in [(world.namespace.as_str(), "yes"), ("default", "no"), ("sluice-system", "no")]
+                {
+                    let asked = ["--namespace", namespace, "auth", "can-i", "list", "rollouts.sluice.dev", account];
+                    assert_eq!(world.kubectl(&asked, None).await.out.trim(), may, "{namespace}");
+                }
+            });
+            governed.await;
+            assert_unharmed(&client.stop().await);
+        })
+    });
+}

@@ -29,8 +29,8 @@ const POLLS: usize = 64;
 const LOOKS: usize = 8;
 const UNLOGGED: usize = 4_000;
 /// So many entries are gathered before they are written while an attempt goes on, or for so long.
-const GATHERED: usize = 4;
-const PATIENCE: Duration = Duration::from_secs(60);
+const GATHERED: usize = 6;
+const PATIENCE: Duration = Duration::from_secs(600);
 /// How long the end of an attempt waits for its last entries to be seen in the DecisionLog.
 const LAST_ENTRIES: Duration = Duration::from_secs(30);
 
