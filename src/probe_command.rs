@@ -6,9 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::api::ListParams;
-use kube::{Api, Client};
-
-use crate::report_command::source;
+use kube::{Api, Client, Config};
 
 /// How long one replica may take to answer.
 const ANSWER: Duration = Duration::from_secs(5);
@@ -39,13 +37,14 @@ impl Args {
     }
 
     async fn ask(self) -> anyhow::Result<()> {
-        let (client, usual) = source::cluster().await?;
-        let namespace = self.namespace.as_deref().unwrap_or(&usual);
+        let config = Config::infer().await.context("no cluster: neither in-cluster configuration nor a kubeconfig")?;
+        let namespace = self.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
+        let client = Client::try_from(config).context("the cluster's address or credentials cannot be used")?;
         let http = reqwest::Client::builder().no_proxy().timeout(ANSWER).build()?;
         let mut last = Vec::new();
         let enough = async {
             loop {
-                last = look(&client, &http, namespace, &self.service).await?;
+                last = look(&client, &http, &namespace, &self.service).await?;
                 if last.iter().filter(|replica| replica.ready).count() >= self.replicas {
                     return anyhow::Ok(());
                 }
