@@ -69,7 +69,7 @@ fn differences(one: Vec<Value>, other: Vec<Value>) -> Vec<String> {
     let (one, other) = (plain(one), plain(other));
     let keys: BTreeSet<_> = one.keys().chain(other.keys()).collect();
     let differ = keys.into_iter().filter(|key| one.get(*key) != other.get(*key));
-    differ.map(|key| format!("{key:?}: {:?} and {:?}", one.get(key).is_some(), other.get(key).is_some())).collect()
+    differ.map(|key| format!("{key:?}: {} and {}", one.contains_key(key), other.contains_key(key))).collect()
 }
 
 fn environment(deployment: &Value) -> Vec<(String, Value)> {
