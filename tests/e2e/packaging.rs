@@ -91,7 +91,7 @@ fn every_way_to_install_is_accepted() {
                 "serviceAccount.name=gatekeeper,log.format=json,keep.days=90,draftPostmortems={None},extraEnv[0].name=TZ",
                 &scope,
             ] {
-                let made = helm_succeeds(&["template", "sluice", CHART, "--set", values]).await;
+                let made = helm_succeeds(&["template", "sluice", CHART, "--skip-tests", "--set", values]).await;
                 accepts(world, values, &made).await;
             }
             let unknown = helm(&["template", "sluice", CHART, "--set", "replicaz=3"]).await;
@@ -116,7 +116,8 @@ fn a_release_of_the_chart_is_installed_upgraded_tested_and_removed() {
             let client = Client::start(&app, 60).await;
             let released = restored(world, async {
                 // What was applied by kubectl becomes the release's; nothing of it is deleted for that.
-                let install = ["upgrade", "--install", "sluice", CHART, "--take-ownership", "--wait", "--timeout=120s"];
+                let install = ["upgrade", "--install", "sluice", CHART, "--wait", "--timeout=120s"];
+                let install = [&install[..], &["--take-ownership", "--force-conflicts"]].concat();
                 helm_succeeds(&install).await;
                 operator::complete(&world.client).await;
                 let status = helm_succeeds(&["status", "sluice", "-o", "json"]).await;
@@ -144,7 +145,10 @@ fn a_release_of_the_chart_is_installed_upgraded_tested_and_removed() {
                 let after = operator::leader(&world.client).await;
                 assert_ne!(after.identity, before.identity, "the new value is in force: every replica was replaced");
                 let log = operator::log(&world.client, 5).await;
-                assert!(log.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()), "not JSON: {log}");
+                assert!(
+                    !log.is_empty() && log.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()),
+                    "not JSON: {log}"
+                );
                 world
                     .stays("the Rollout rests", 3, |now| {
                         let rollout = now.get(Kind::Rollout, "shop");
