@@ -36,7 +36,7 @@ const LAST_PASSES: Duration = Duration::from_secs(5);
 
 /// How often old records are looked for.
 const PRUNE: Duration = Duration::from_secs(3600);
-/// The same while there is more to do.
+/// The same while there is more to do, and after what failed.
 const PRUNE_ON: Duration = Duration::from_secs(60);
 
 /// How the operator is run.
@@ -303,7 +303,10 @@ async fn prune(context: &Context, keep: Keep) -> Duration {
                 return PRUNE_ON;
             }
         }
-        Err(error) => tracing::warn!(%error, "old records could not be deleted"),
+        Err(error) => {
+            tracing::warn!(%error, "old records could not be deleted");
+            return PRUNE_ON;
+        }
     }
     PRUNE
 }

@@ -68,13 +68,14 @@ fn of_too_many_records_the_oldest_go_with_their_logs_and_the_newest_twenty_stay(
             let began = Instant::now();
             install::restored(world, async {
                 keep(world, "=1").await;
-                // The first look is a minute after the start, and only the leader's counts.
+                // The first look is a minute after the start, and only the leader's counts; one that fails is made again
+                // after another minute.
                 let gone = |now: &Now| {
                     let first = "old-00".to_owned();
                     let left = [Kind::Release, Kind::ReworkEvent].map(|kind| names(now, kind));
                     left.iter().all(|names| !names.contains(&first)).then_some(left)
                 };
-                let left = world.until("the oldest Release and the oldest ReworkEvent are gone", 150, gone).await;
+                let left = world.until("the oldest Release and the oldest ReworkEvent are gone", 260, gone).await;
                 eprintln!("records: the oldest were gone {:.0}s after the flag was set", began.elapsed().as_secs_f64());
                 for names in left {
                     assert_eq!(names.len(), ALWAYS, "{names:?}");
@@ -86,7 +87,7 @@ fn of_too_many_records_the_oldest_go_with_their_logs_and_the_newest_twenty_stay(
             })
             .await;
             operator::leader(&world.client).await;
-            assert!(began.elapsed() < Duration::from_secs(400));
+            assert!(began.elapsed() < Duration::from_secs(500));
         })
     });
 }
