@@ -9,9 +9,8 @@ const IN_ONE_NAMESPACE: usize = 100;
 pub(crate) const LABEL: &str = "sluice.test/scale";
 /// The Gateway that the benchmark plays itself.
 pub(crate) const GATEWAY: &str = "simulated";
-/// Where its errors are counted.
+/// Counts the requests of each workload, by outcome.
 pub(crate) const REQUESTS: &str = "scale_requests_total";
-pub(crate) const ERRORS: &str = "scale_errors_total";
 
 /// One app.
 #[derive(Debug, Clone)]
@@ -104,7 +103,7 @@ impl App {
 
     pub(crate) fn rollout(&self) -> Value {
         let selector =
-            |metric: &str| format!("{metric}{{namespace=\"{{{{namespace}}}}\",workload=\"{{{{workload}}}}\"}}");
+            |and: &str| format!("{REQUESTS}{{namespace=\"{{{{namespace}}}}\",workload=\"{{{{workload}}}}\"{and}}}");
         let (waves, interval) = match self.pace {
             Pace::Lasting => (json!([{"weight": 10, "bake": "2h"}]), "5s"),
             Pace::Brief => (
@@ -139,7 +138,7 @@ impl App {
                             "threshold": "2%",
                             "minRequests": 20,
                             "source": "Query",
-                            "counters": {"requests": selector(REQUESTS), "errors": selector(ERRORS)},
+                            "counters": {"requests": selector(""), "errors": selector(",outcome=\"error\"")},
                         },
                         "consecutive": 2,
                     }],
@@ -160,7 +159,9 @@ mod tests {
     fn counters_are_plain_selectors_with_the_variables_of_a_version() {
         let rollout = app(101).rollout();
         let counters = &rollout["spec"]["analysis"]["signals"][0]["errorRatio"]["counters"];
-        assert_eq!(counters["requests"], "scale_requests_total{namespace=\"{{namespace}}\",workload=\"{{workload}}\"}");
+        let all = "scale_requests_total{namespace=\"{{namespace}}\",workload=\"{{workload}}\"}";
+        let failed = "scale_requests_total{namespace=\"{{namespace}}\",workload=\"{{workload}}\",outcome=\"error\"}";
+        assert_eq!((&counters["requests"], &counters["errors"]), (&json!(all), &json!(failed)));
         assert_eq!((app(101).name.as_str(), app(101).namespace.as_str()), ("app-0101", "scale-01"));
     }
 }

@@ -13,7 +13,7 @@ use axum::Router;
 use axum::routing::get;
 use testbed::Testbed;
 
-use crate::manifests::{App, ERRORS, REQUESTS};
+use crate::manifests::{App, REQUESTS};
 
 /// Requests per second to each app.
 const RATE: f64 = 100.0;
@@ -95,15 +95,18 @@ impl Traffic {
         for (name, flow) in &mut *self.flows() {
             flow.advance(now);
             let Flow { namespace, stable, canary, errors, .. } = flow;
-            for (metric, workload, value) in [
-                (REQUESTS, name.clone(), *stable),
-                (REQUESTS, format!("{name}-canary"), *canary),
-                (ERRORS, name.clone(), 0.0),
-                (ERRORS, format!("{name}-canary"), *errors),
+            for (workload, outcome, value) in [
+                (name.clone(), "ok", *stable),
+                (name.clone(), "error", 0.0),
+                (format!("{name}-canary"), "ok", *canary - *errors),
+                (format!("{name}-canary"), "error", *errors),
             ] {
                 // A String takes everything.
-                let _ =
-                    writeln!(text, "{metric}{{namespace=\"{namespace}\",workload=\"{workload}\"}} {}", value.floor());
+                let _ = writeln!(
+                    text,
+                    "{REQUESTS}{{namespace=\"{namespace}\",workload=\"{workload}\",outcome=\"{outcome}\"}} {}",
+                    value.floor()
+                );
             }
         }
         text
