@@ -84,25 +84,39 @@ async fn run(options: &Options) -> Result<bool> {
     let cluster = Cluster::new(Progress::start()).await?;
     let mut bench = Bench::new(cluster, &testbed).await?;
     let mut results = Results::default();
-    if let Err(error) = measure(&mut bench, options, &mut results).await {
-        results.missing.push(format!("{error:#}"));
-        eprintln!("scale: {error:#}");
-    }
+    measure(&mut bench, options, &mut results).await;
     let text = report::page(&results);
     std::fs::write(&options.out, &text).with_context(|| format!("cannot write {}", options.out.display()))?;
     println!("{}", report::tables(&results));
     Ok(results.missing.is_empty())
 }
 
-async fn measure(bench: &mut Bench, options: &Options, results: &mut Results) -> Result<()> {
+async fn measure(bench: &mut Bench, options: &Options, results: &mut Results) {
     for (number, size) in options.scale.iter().enumerate() {
-        results.sizes.push(bench.at(*size, Duration::from_secs(options.rest)).await?);
-        results.releases.push(bench.release(number).await?);
+        let rest = Duration::from_secs(options.rest);
+        let found = bench.at(*size, rest).await;
+        let what = format!("with {size} Rollouts");
+        results.sizes.extend(noted(found, &what, &mut results.missing));
+        let found = bench.release(number).await;
+        let what = format!("a release beside {size} Rollouts");
+        results.releases.extend(noted(found, &what, &mut results.missing));
     }
-    results.hourly = bench.hourly().await?;
-    results.hourly_of = options.scale.iter().copied().max().unwrap_or_default();
+    results.hourly_of = bench.there();
+    let found = bench.hourly().await;
+    results.hourly = noted(found, "what an hour costs", &mut results.missing).unwrap_or_default();
     for rollouts in &options.active {
-        results.active.push(bench.active(*rollouts).await?);
+        let found = bench.active(*rollouts).await;
+        let what = format!("with {rollouts} in a wave at once");
+        results.active.extend(noted(found, &what, &mut results.missing));
     }
-    Ok(())
+}
+
+/// What was found; else why not is said and noted, and the rest is measured all the same.
+fn noted<T>(found: Result<T>, what: &str, missing: &mut Vec<String>) -> Option<T> {
+    found
+        .inspect_err(|error| {
+            eprintln!("scale: {what}: {error:#}");
+            missing.push(format!("{what}: {error:#}"));
+        })
+        .ok()
 }

@@ -82,6 +82,11 @@ impl Bench {
         self.cluster.progress.say(text);
     }
 
+    /// How many Rollouts are there.
+    pub(crate) const fn there(&self) -> usize {
+        self.there
+    }
+
     /// Goes up to so many Rollouts and measures there.
     pub(crate) async fn at(&mut self, size: usize, rest: Duration) -> Result<AtSize> {
         let mut found = AtSize { rollouts: size, ..AtSize::default() };
