@@ -84,31 +84,38 @@ async fn run(options: &Options) -> Result<bool> {
     let cluster = Cluster::new(Progress::start()).await?;
     let mut bench = Bench::new(cluster, &testbed).await?;
     let mut results = Results::default();
-    measure(&mut bench, options, &mut results).await;
-    let text = report::page(&results);
-    std::fs::write(&options.out, &text).with_context(|| format!("cannot write {}", options.out.display()))?;
+    measure(&mut bench, options, &mut results).await?;
     println!("{}", report::tables(&results));
     Ok(results.missing.is_empty())
 }
 
-async fn measure(bench: &mut Bench, options: &Options, results: &mut Results) {
+/// The page is written after each part: who stops it has what was measured until then.
+async fn measure(bench: &mut Bench, options: &Options, results: &mut Results) -> Result<()> {
+    let written = |results: &Results| {
+        std::fs::write(&options.out, report::page(results))
+            .with_context(|| format!("cannot write {}", options.out.display()))
+    };
     for (number, size) in options.scale.iter().enumerate() {
-        let rest = Duration::from_secs(options.rest);
-        let found = bench.at(*size, rest).await;
+        let found = bench.at(*size, Duration::from_secs(options.rest)).await;
         let what = format!("with {size} Rollouts");
         results.sizes.extend(noted(found, &what, &mut results.missing));
+        written(results)?;
         let found = bench.release(number).await;
         let what = format!("a release beside {size} Rollouts");
         results.releases.extend(noted(found, &what, &mut results.missing));
+        written(results)?;
     }
-    results.hourly_of = bench.there();
     let found = bench.hourly().await;
-    results.hourly = noted(found, "what an hour costs", &mut results.missing).unwrap_or_default();
+    results.hourly_of = bench.there();
+    results.hourly = noted(found, "what an hour costs", &mut results.missing);
+    written(results)?;
     for rollouts in &options.active {
         let found = bench.active(*rollouts).await;
         let what = format!("with {rollouts} in a wave at once");
         results.active.extend(noted(found, &what, &mut results.missing));
+        written(results)?;
     }
+    Ok(())
 }
 
 /// What was found; else why not is said and noted, and the rest is measured all the same.

@@ -24,9 +24,9 @@ const PLAIN_WRITES: usize = 400;
 /// Apps with these numbers and on have releases of four waves.
 const BRIEF: usize = 9000;
 /// One Rollout alone in a wave is measured so many times.
-const ALONE: usize = 5;
+const ALONE: usize = 4;
 /// Nothing was written for so long: it has settled.
-const QUIET: Duration = Duration::from_secs(8);
+const QUIET: Duration = Duration::from_secs(6);
 
 /// Everything that the operator watches, as a plain client lists it.
 const WATCHED: [&str; 22] = [

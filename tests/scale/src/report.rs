@@ -67,12 +67,14 @@ fn goals(results: &Results) -> String {
             format!("{requests} in {:.0} s with {} Rollouts", at.rest.seconds, at.rollouts),
             word(requests == 0).to_owned(),
         ]);
-        let hourly: usize = results.hourly.values().sum();
-        rows.push(vec![
-            "the same when an hour has passed".to_owned(),
-            format!("{hourly} for {} Rollouts", results.hourly_of),
-            word(hourly == 0).to_owned(),
-        ]);
+        if let Some(hourly) = &results.hourly {
+            let hourly: usize = hourly.values().sum();
+            rows.push(vec![
+                "the same when an hour has passed".to_owned(),
+                format!("{hourly} for {} Rollouts", results.hourly_of),
+                word(hourly == 0).to_owned(),
+            ]);
+        }
     }
     if let Some(writes) = results.releases.iter().map(|one| one.writes.values().sum::<usize>()).max() {
         rows.push(vec![
@@ -155,10 +157,11 @@ fn hourly(results: &Results) -> String {
     let row = |(kind, count): (&String, &usize)| {
         vec![kind.clone(), count.to_string(), format!("{:.2}", *count as f64 / results.hourly_of.max(1) as f64)]
     };
-    if results.hourly.is_empty() {
-        return format!("None was made for {} Rollouts.\n", results.hourly_of);
+    match &results.hourly {
+        None => "(not measured)\n".to_owned(),
+        Some(counts) if counts.is_empty() => format!("None, for {} Rollouts.\n", results.hourly_of),
+        Some(counts) => table(&["Request", "Times", "for each Rollout"], counts.iter().map(row)),
     }
-    table(&["Request", "Times", "for each Rollout"], results.hourly.iter().map(row))
 }
 
 fn release(results: &Results) -> String {

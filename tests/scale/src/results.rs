@@ -74,7 +74,7 @@ pub(crate) struct Results {
     pub(crate) releases: Vec<Release>,
     pub(crate) active: Vec<Active>,
     /// Requests of each Rollout when an hour has passed since its gate was proven.
-    pub(crate) hourly: BTreeMap<String, usize>,
+    pub(crate) hourly: Option<BTreeMap<String, usize>>,
     pub(crate) hourly_of: usize,
     /// What could not be measured, and why.
     pub(crate) missing: Vec<String>,
