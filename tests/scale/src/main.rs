@@ -100,6 +100,10 @@ async fn measure(bench: &mut Bench, options: &Options, results: &mut Results) ->
         let what = format!("with {size} Rollouts");
         results.sizes.extend(noted(found, &what, &mut results.missing));
         written(results)?;
+        // It costs the same beside any number; the smallest and the largest show that.
+        if number > 0 && Some(size) != options.scale.last() {
+            continue;
+        }
         let found = bench.release(number).await;
         let what = format!("a release beside {size} Rollouts");
         results.releases.extend(noted(found, &what, &mut results.missing));
