@@ -16,7 +16,7 @@ use crate::harness::{alone, install, operator};
 /// Puts the operator of the commit before this one into the cluster, with its manifests.
 async fn install_previous(world: &World) {
     let folder = std::env::var("SLUICE_PREVIOUS").expect("SLUICE_PREVIOUS: the folder that tests/previous.sh prints");
-    world.succeeds(&["apply", "-k", &format!("{folder}/deploy")]).await;
+    world.succeeds(&["--namespace=", "apply", "-k", &format!("{folder}/deploy")]).await;
     let image = "sluice=sluice.test/sluice:previous";
     world.succeeds(&["-n", "sluice-system", "set", "image", "deployment/sluice", image]).await;
     rolled(world).await;
