@@ -46,6 +46,9 @@ struct Options {
     /// Seconds for which requests at rest are counted.
     #[arg(long, default_value_t = 120)]
     rest: u64,
+    /// Takes the Rollouts of an earlier run in the same testbed, from this number on, and measures only many in a wave.
+    #[arg(long)]
+    again: Option<usize>,
     /// Where the results are written.
     #[arg(long, default_value = "docs/performance.md")]
     out: PathBuf,
@@ -81,8 +84,14 @@ async fn run(options: &Options) -> Result<bool> {
     let testbed = Testbed::current()?;
     // It would rebuild its configuration for every change of every route, and no request comes through it.
     testbed.stop("traefik")?;
+    // Rules over every series of a thousand Rollouts each second: what would be measured is Prometheus.
+    testbed.load_rules("alerts.yaml", "groups: []")?;
     let cluster = Cluster::new(Progress::start()).await?;
+    operator::unscraped(&cluster).await?;
     let mut bench = Bench::new(cluster, &testbed).await?;
+    if let Some(used) = options.again {
+        bench.again(used, largest);
+    }
     let mut results = Results::default();
     measure(&mut bench, options, &mut results).await?;
     println!("{}", report::tables(&results));
@@ -95,7 +104,7 @@ async fn measure(bench: &mut Bench, options: &Options, results: &mut Results) ->
         std::fs::write(&options.out, report::page(results))
             .with_context(|| format!("cannot write {}", options.out.display()))
     };
-    for (number, size) in options.scale.iter().enumerate() {
+    for (number, size) in options.scale.iter().enumerate().filter(|_| options.again.is_none()) {
         let found = bench.at(*size, Duration::from_secs(options.rest)).await;
         let what = format!("with {size} Rollouts");
         results.sizes.extend(noted(found, &what, &mut results.missing));
@@ -109,10 +118,12 @@ async fn measure(bench: &mut Bench, options: &Options, results: &mut Results) ->
         results.releases.extend(noted(found, &what, &mut results.missing));
         written(results)?;
     }
-    let found = bench.hourly().await;
-    results.hourly_of = bench.there();
-    results.hourly = noted(found, "what an hour costs", &mut results.missing);
-    written(results)?;
+    if options.again.is_none() {
+        let found = bench.hourly().await;
+        results.hourly_of = bench.there();
+        results.hourly = noted(found, "what an hour costs", &mut results.missing);
+        written(results)?;
+    }
     for rollouts in &options.active {
         let found = bench.active(*rollouts).await;
         let what = format!("with {rollouts} in a wave at once");

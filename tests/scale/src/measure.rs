@@ -82,6 +82,12 @@ impl Bench {
         self.cluster.progress.say(text);
     }
 
+    /// Goes on with the Rollouts of an earlier run, of which so many had a bad release.
+    pub(crate) fn again(&mut self, used: usize, there: usize) {
+        (self.used, self.there) = (used, there);
+        (0..there).for_each(|number| self.traffic.add(&app(number)));
+    }
+
     /// How many Rollouts are there.
     pub(crate) const fn there(&self) -> usize {
         self.there
@@ -96,6 +102,9 @@ impl Bench {
         self.list(&mut found).await?;
         let [leader, standby] = self.memory().await?;
         (found.leader, found.standby) = (leader, standby);
+        let leads = operator::replicas(&self.cluster).await?.into_iter().find(|one| one.leads).context("no leader")?;
+        found.told = operator::told(&self.cluster, &leads.pod).await?;
+        found.scraped = self.memory().await?[0];
         self.say(&format!("{size} Rollouts: leader {} KiB resident, {} at most", leader.now, leader.most));
 
         found.rest = self.rest(rest).await?;

@@ -9,8 +9,9 @@ use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{DeleteParams, ListParams};
 use kube::{Api, ResourceExt};
+use serde_json::json;
 
-use crate::cluster::{Cluster, until};
+use crate::cluster::{Cluster, Kind, until};
 
 const NAMESPACE: &str = "sluice-system";
 const LABELS: &str = "app.kubernetes.io/name=sluice";
@@ -116,6 +117,29 @@ pub(crate) async fn replace(cluster: &Cluster, pod: &str) -> Result<Started> {
     let seconds = ready_at.duration_since(began).as_secs_f64();
     ensure!(seconds > 0.0, "the process began after it was ready: the clocks differ");
     Ok(Started { seconds, memory: memory(&process) })
+}
+
+/// Takes the annotation away by which the testbed's Prometheus scrapes the operator every second: nobody scrapes it so
+/// often. What one answer costs is measured by itself.
+pub(crate) async fn unscraped(cluster: &Cluster) -> Result<()> {
+    let fields = json!({"spec": {"template": {"metadata": {"annotations": {"prometheus.io/scrape": "false"}}}}});
+    cluster.merge(Kind::Deployment, NAMESPACE, "sluice", &fields).await?;
+    // The old Pods go first: their names are not those of the new ones.
+    let unscraped = |pod: &Pod| pod.annotations().get("prometheus.io/scrape").is_some_and(|value| value == "false");
+    until("both replicas are unscraped", Duration::from_secs(120), Duration::from_millis(500), || async {
+        let pods = pods(cluster).await.ok()?;
+        (pods.len() == REPLICAS && pods.iter().all(|pod| unscraped(pod) && ready(pod))).then_some(())
+    })
+    .await
+}
+
+/// What a replica tells Prometheus: series, and bytes of text.
+pub(crate) async fn told(cluster: &Cluster, pod: &str) -> Result<(usize, usize)> {
+    let found = pods(cluster).await?.into_iter().find(|one| one.name_any() == pod);
+    let address = found.and_then(|pod| pod.status?.pod_ip).with_context(|| format!("{pod} has no address"))?;
+    let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build()?;
+    let text = client.get(format!("http://{address}:8080/metrics")).send().await?.error_for_status()?.text().await?;
+    Ok((text.lines().filter(|line| !line.starts_with('#')).count(), text.len()))
 }
 
 /// The process of the operator in one of its Pods.

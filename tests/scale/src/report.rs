@@ -55,7 +55,8 @@ fn goals(results: &Results) -> String {
     let mut rows = Vec::new();
     if let Some(at) = largest {
         let now = mib(at.leader.now.max(at.standby.now));
-        let top = most(at.leader).max(most(at.standby)).max(mib(at.fresh_most));
+        let top = [most(at.leader), most(at.standby), mib(at.fresh_most), most(at.scraped)];
+        let top = top.into_iter().fold(0.0, f64::max);
         rows.push(vec![
             format!("under {MEMORY_MIB:.0} MiB resident with {} Rollouts adopted", at.rollouts),
             format!("{now:.1} MiB at rest, {top:.1} MiB at most"),
@@ -104,6 +105,9 @@ fn memory(results: &Results) -> String {
             format!("{:.1}", at.listed as f64 / 1024.0 / 1024.0),
             per.map_or("–".to_owned(), |(own, _)| format!("{:.1}", own / 1024.0)),
             per.map_or("–".to_owned(), |(own, listed)| format!("{:.2}", own / listed)),
+            at.told.0.to_string(),
+            format!("{:.2}", at.told.1 as f64 / 1024.0 / 1024.0),
+            format!("{:.1} / {:.1}", mib(at.scraped.now), most(at.scraped)),
         ]
     };
     table(
@@ -116,6 +120,9 @@ fn memory(results: &Results) -> String {
             "listed as JSON",
             "KiB for each further Rollout",
             "of its JSON",
+            "series told to Prometheus",
+            "as text",
+            "leader after one answer",
         ],
         results.sizes.iter().map(row),
     )
@@ -280,7 +287,7 @@ mod tests {
         let page = page(&results);
         assert!(!page.contains('@'), "{page}");
         // 10 MiB more of memory and 19.5 MiB more of JSON for 1,000 more.
-        assert!(page.contains("| 10.2 | 0.51 |"), "{page}");
+        assert!(page.contains("| 10.2 | 0.51 | 0 | 0.00 | 0.0 / 0.0 |"), "{page}");
         assert!(page.contains("| 1001 | 1.00 | 0.50 | 2.0 |"), "{page}");
         assert!(page.lines().all(|line| line.chars().count() <= 120 || line.starts_with('|')), "{page}");
     }

@@ -22,6 +22,10 @@ pub(crate) struct AtSize {
     /// Leader and standby that saw all of it.
     pub(crate) leader: Memory,
     pub(crate) standby: Memory,
+    /// Series that the leader tells Prometheus, and bytes of that.
+    pub(crate) told: (usize, usize),
+    /// The leader after it has told that once.
+    pub(crate) scraped: Memory,
     /// Both started anew with so many there.
     pub(crate) starts: Vec<f64>,
     pub(crate) fresh: Memory,
