@@ -58,15 +58,37 @@ pub(super) type Answered<'a> = (&'a Ask, &'a [Series]);
 struct Counted<'a> {
     series: &'a Series,
     part: Part,
+    /// Under which its cursor is kept: requests and errors may be series of the same labels, and other names.
+    key: String,
+    /// Under which it was kept before the two were told apart, if no other question's series has these labels.
+    former: Option<&'a str>,
+}
+
+impl Counted<'_> {
+    fn cursor(&self, state: &TrafficState) -> Option<f64> {
+        state.cursors.get(&self.key).or_else(|| state.cursors.get(self.former?))
+    }
+}
+
+/// The series of every answer that count for one of the versions.
+fn counted<'a>(counts: &Counts, answers: &[Answered<'a>]) -> Vec<Counted<'a>> {
+    let part = |(question, (ask, series)): (usize, &Answered<'a>)| {
+        let (ask, series) = (*ask, *series);
+        series.iter().filter_map(move |series| Some((question, series, counts.part(ask, series)?))).collect::<Vec<_>>()
+    };
+    let all: Vec<(usize, &'a Series, Part)> = answers.iter().enumerate().flat_map(part).collect();
+    let alone = |question: usize, id: &str| !all.iter().any(|(other, one, _)| *other != question && one.id == id);
+    let of = |(question, series, part): &(usize, &'a Series, Part)| {
+        let id = series.id.as_str();
+        let key = if part.n == 0 { format!("{id}.bad") } else { id.to_owned() };
+        Counted { series, part: *part, key, former: alone(*question, id).then_some(id) }
+    };
+    all.iter().map(of).collect()
 }
 
 /// Counts every sample that is new to `state`, advances it, and returns what was new.
 pub(super) fn fold(state: &mut TrafficState, counts: &Counts, answers: &[Answered<'_>], bounds: &Bounds) -> News {
-    let counted: Vec<Counted<'_>> = answers
-        .iter()
-        .flat_map(|(ask, series)| series.iter().map(move |series| (*ask, series)))
-        .filter_map(|(ask, series)| Some(Counted { series, part: counts.part(ask, series)? }))
-        .collect();
+    let counted = counted(counts, answers);
     // Questions are answered one after the other: what one of them has and another has not yet been asked for waits,
     // so that errors and the requests that they belong to are counted together.
     let newest = |series: &[Series]| series.iter().flat_map(|one| one.samples.last()).map(|sample| sample.at).max();
@@ -92,16 +114,17 @@ pub(super) fn fold(state: &mut TrafficState, counts: &Counts, answers: &[Answere
     // found late has served before, nobody knows when; the share is looked at from then on.
     let canary = counted.iter().any(|one| one.part.role == Role::Canary && !one.series.samples.is_empty());
     let found = counted.iter().filter(|one| one.part.role == Role::Canary);
-    let found = found.filter_map(|one| births.get(one.series.id.as_str())?.found).max();
+    let found = found.filter_map(|one| births.get(one.key.as_str())?.found).max();
     if found.is_some() {
         state.settled = Tally::default();
     }
     let settled = bounds.settled.filter(|_| canary).map(|at| found.map_or(at, |found| found.max(at)));
     let mut growth: BTreeMap<Timestamp, Growth> = BTreeMap::new();
     let mut values = Vec::new();
-    for Counted { series, part } in &counted {
+    for one in &counted {
+        let Counted { series, part, key, former: _ } = one;
         // A series without a cursor was never counted: its time begins with the canary's, however late it was read.
-        let cursor = state.cursors.get(&series.id);
+        let cursor = one.cursor(state);
         if cursor.is_none() && state.cursors.is_full() {
             continue; // without room for a cursor it would be counted again and again
         }
@@ -111,7 +134,7 @@ pub(super) fn fold(state: &mut TrafficState, counts: &Counts, answers: &[Answere
             Role::Stable => stable_watched.then_some(0.0),
         };
         let mut last = cursor.or_else(|| before(series)).or(newborn);
-        let mut from = births.get(series.id.as_str()).and_then(|birth| birth.after).map_or(since, |at| at.max(since));
+        let mut from = births.get(key.as_str()).and_then(|birth| birth.after).map_or(since, |at| at.max(since));
         for sample in series.samples.iter().filter(|sample| sample.at > since && sample.at <= horizon) {
             if let Some(previous) = last {
                 let growth = growth.entry(sample.at).or_insert(Growth { settled: true, ..Growth::default() });
@@ -121,7 +144,7 @@ pub(super) fn fold(state: &mut TrafficState, counts: &Counts, answers: &[Answere
             last = Some(sample.value);
             from = sample.at;
         }
-        values.extend(last.map(|value| (series.id.as_str(), value)));
+        values.extend(last.map(|value| (key.as_str(), value)));
     }
     for (id, value) in values {
         state.cursors.set(id, value);
@@ -156,23 +179,23 @@ struct Birth {
 /// same target: the first failure of a canary makes a series of its own, in a scrape like any other.
 fn births<'s>(
     state: &TrafficState,
-    counted: &[Counted<'s>],
+    counted: &'s [Counted<'_>],
     answers: &[Answered<'_>],
     bounds: &Bounds,
     horizon: Timestamp,
 ) -> BTreeMap<&'s str, Birth> {
     let every = || answers.iter().flat_map(|(_, series)| series.iter());
-    let birth = |one: &Counted<'s>| {
+    let birth = |one: &'s Counted<'_>| {
         let series = one.series;
         let mut samples = series.samples.iter().map(|sample| sample.at);
-        if state.cursors.get(&series.id).is_some() || samples.clone().any(|at| at <= bounds.began) {
+        if one.cursor(state).is_some() || samples.clone().any(|at| at <= bounds.began) {
             return None;
         }
         let first = samples.find(|at| *at <= horizon)?;
         let others = every().filter(|other| target(other) == target(series)).flat_map(|other| &other.samples);
         let after = others.map(|sample| sample.at).filter(|at| *at < first).max();
         let found = after.is_none().then_some(first);
-        Some((series.id.as_str(), Birth { after, found }))
+        Some((one.key.as_str(), Birth { after, found }))
     };
     counted.iter().filter_map(birth).collect()
 }

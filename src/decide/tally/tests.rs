@@ -188,6 +188,42 @@ fn errors_wait_for_the_answer_about_their_requests() {
 }
 
 #[test]
+fn counters_that_differ_in_their_names_alone_are_told_apart() {
+    // Their labels are the same, so their ids are: what is counted of one is nothing to the other.
+    let (counts, asks) = own();
+    let mut state = TrafficState::default();
+    let read = |second: i64| {
+        let grown = second - 100;
+        (
+            plain("same", &[(99, 0.0), (second, 100.0 * grown as f64)]),
+            plain("same", &[(99, 0.0), (second, grown as f64)]),
+        )
+    };
+    for second in [101, 102, 103] {
+        let (requests, errors) = read(second);
+        fold(&mut state, &counts, &[(&asks[0], &requests), (&asks[1], &errors)], &bounds());
+    }
+    assert_eq!((state.run.canary_requests, state.run.canary_errors), (300, 3));
+}
+
+#[test]
+fn cursors_from_before_errors_were_told_apart_still_count() {
+    let (counts, asks) = own();
+    let mut state = TrafficState::default();
+    let (requests, errors) = (plain("r", &[(99, 0.0), (101, 100.0)]), plain("e", &[(99, 0.0), (101, 4.0)]));
+    fold(&mut state, &counts, &[(&asks[0], &requests), (&asks[1], &errors)], &bounds());
+    // As an operator of before has left it.
+    let former = state.cursors.get("e.bad").unwrap();
+    state.cursors = [("r", 100.0), ("e", former)].into_iter().fold(Default::default(), |mut cursors, (id, value)| {
+        crate::api::Cursors::set(&mut cursors, id, value);
+        cursors
+    });
+    let (requests, errors) = (plain("r", &[(102, 200.0)]), plain("e", &[(102, 5.0)]));
+    fold(&mut state, &counts, &[(&asks[0], &requests), (&asks[1], &errors)], &bounds());
+    assert_eq!((state.run.canary_requests, state.run.canary_errors), (200, 5));
+}
+
+#[test]
 fn a_counter_that_ended_long_ago_holds_nothing_back() {
     let (counts, asks) = own();
     let mut state = TrafficState::default();
