@@ -139,7 +139,10 @@ fn finish(draft: Draft<'_>) -> Decision {
     let Draft { status, plan, records, events, .. } = draft;
     let (before, after) = (substance(&snapshot.rollout.status), substance(&status));
     let refresh = if before == after { refresh } else { refresh.min(REASONS_WAIT) };
-    let material = outline(before) != outline(after);
+    // Nothing moves on what a cache has shown: what is written is written after a commit that says so, however little of
+    // the status is new.
+    let acts = !plan.is_empty() && status != snapshot.rollout.status;
+    let material = acts || outline(before) != outline(after);
     Decision { status, material, refresh, plan, records, events, measure, next_check }
 }
 
