@@ -1,7 +1,5 @@
 //! Scenarios 5 to 7, and the other ways in which Sluice lets a workload go: disabled, abandoned.
 
-use std::time::{Duration, Instant};
-
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
@@ -287,12 +285,7 @@ async fn forget_rollout(world: &World) {
     world.succeeds(&["delete", "rollouts.sluice.dev/shop", "--wait=false"]).await;
     let without = r#"{"metadata":{"finalizers":null}}"#;
     world.succeeds(&["patch", "rollouts.sluice.dev/shop", "--type=merge", "-p", without]).await;
-    // While the API server has not learnt that the policies are gone the label is put back, in silence.
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while world.deployment("shop").await.pointer("/metadata/labels/sluice.dev~1rollout").is_some() {
-        assert!(Instant::now() < deadline, "the label is still put back after 20s");
-        world.succeeds(&["label", "deployment/shop", "sluice.dev/rollout-"]).await;
-    }
+    world.takes_label_off("shop").await;
 }
 
 #[test]

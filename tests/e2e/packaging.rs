@@ -178,7 +178,7 @@ fn a_release_of_the_chart_is_installed_upgraded_tested_and_removed() {
                 assert!(rollout.metadata.deletion_timestamp.is_none());
 
                 // Nobody governs and nothing holds: the Deployment is one like any other.
-                world.succeeds_soon(&["label", "deployment/shop", "sluice.dev/rollout-"]).await;
+                world.takes_label_off("shop").await;
                 world.apply(&[app.version("v3").deployment()]).await;
                 world
                     .until("v3 rolls natively", 60, |now| {

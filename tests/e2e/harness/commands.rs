@@ -28,6 +28,16 @@ impl World {
         }
     }
 
+    /// Takes the label off by which a Deployment is governed. While the API server has not learnt that the policies are
+    /// gone it is put back, in silence.
+    pub async fn takes_label_off(&self, deployment: &str) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while self.deployment(deployment).await.pointer("/metadata/labels/sluice.dev~1rollout").is_some() {
+            assert!(Instant::now() < deadline, "the label is still put back after 20s");
+            self.succeeds(&["label", &format!("deployment/{deployment}"), "sluice.dev/rollout-"]).await;
+        }
+    }
+
     /// `kubectl`, which must be refused in a sentence that holds these words.
     pub async fn refuses(&self, arguments: &[&str], words: &str) {
         let ended = self.kubectl(arguments, None).await;
