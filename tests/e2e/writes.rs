@@ -13,9 +13,9 @@ use crate::harness::record::{Kind, Seen};
 use crate::harness::shared;
 
 /// Writes of a good release of four waves, at most: events, records and refreshed counts with it. The goal is below 20.
-const MOST: usize = 65;
-/// Of them refused, because somebody wrote before.
-const REFUSED: usize = 2;
+const MOST: usize = 70;
+/// Of them refused: a pass that began before its cache had shown the write of the one before it is done again.
+const REFUSED: usize = 6;
 
 #[test]
 fn a_release_of_four_waves_costs_few_writes() {
