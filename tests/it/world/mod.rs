@@ -407,7 +407,8 @@ impl World {
     /// Commits the intent if the Rollout is still the one that was read, then does the first `writes` writes.
     /// Fewer than all means a crash in between. False when the commit was refused.
     pub fn carry_out(&mut self, read: u64, decision: &Decision, writes: usize) -> bool {
-        let acts = !decision.plan.is_empty() && decision.status != self.status;
+        // Not where the status was another one than what was decided on.
+        let acts = read == self.status_version && !decision.plan.is_empty() && decision.status != self.status;
         assert!(decision.material || !acts, "the intent of {:?} may wait", decision.plan);
         let lately = |at: Timestamp| self.now.duration_since(at).as_millis() < i128::from(decision.refresh.as_millis());
         let due = decision.material || !self.seldom.is_some_and(lately);
