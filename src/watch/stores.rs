@@ -200,24 +200,24 @@ pub fn stores(
     let ours = || every().labels("app.kubernetes.io/name=sluice");
     let mut kinds = Kinds { client, sight, freshness, wake, rollouts: &rollouts, tasks: &mut tasks };
     let stores = Stores {
-        deployments: kinds.watch::<DeploymentView>("Deployment", every()),
-        replica_sets: kinds.watch::<ReplicaSetView>("ReplicaSet", every()),
-        services: kinds.watch::<ServiceView>("Service", every()),
+        deployments: kinds.watch::<DeploymentView>("Deployment", Needed::Always, every()),
+        replica_sets: kinds.watch::<ReplicaSetView>("ReplicaSet", Needed::Always, every()),
+        services: kinds.watch::<ServiceView>("Service", Needed::Always, every()),
         routes: kinds.watch_routes::<Http>(Needed::Always),
         grpc_routes: kinds.watch_routes::<Grpc>(Needed::IfServed),
-        endpoints: kinds.watch::<EndpointSliceView>("EndpointSlice", of_canaries()),
-        pods: kinds.watch::<PodView>("Pod", of_canaries()),
-        budgets: kinds.watch::<BudgetView>("PodDisruptionBudget", every()),
-        policies: kinds.watch::<NetworkPolicyView>("NetworkPolicy", every()),
+        endpoints: kinds.watch::<EndpointSliceView>("EndpointSlice", Needed::Always, of_canaries()),
+        pods: kinds.watch::<PodView>("Pod", Needed::Always, of_canaries()),
+        budgets: kinds.watch::<BudgetView>("PodDisruptionBudget", Needed::Always, every()),
+        policies: kinds.watch::<NetworkPolicyView>("NetworkPolicy", Needed::Always, every()),
         providers: kinds.watch_cluster::<MetricsProvider>("MetricsProvider", Needed::Always, every()),
         sinks: kinds.watch_cluster::<NotificationSink>("NotificationSink", Needed::IfServed, every()),
-        releases: kinds.watch::<Release>("Release", every()),
-        reworks: kinds.watch::<ReworkEvent>("ReworkEvent", every()),
+        releases: kinds.watch::<Release>("Release", Needed::Always, every()),
+        reworks: kinds.watch::<ReworkEvent>("ReworkEvent", Needed::Always, every()),
         // Each may be large: not many at a time.
-        logs: kinds.watch_if_served::<LogView>("DecisionLog", every().page_size(LOGS_AT_ONCE)),
-        reclassifications: kinds.watch_if_served::<Reclassification>("Reclassification", every()),
-        interventions: kinds.watch::<Intervention>("Intervention", every()),
-        scalers: kinds.watch::<ScalerView>("HorizontalPodAutoscaler", every()),
+        logs: kinds.watch::<LogView>("DecisionLog", Needed::IfServed, every().page_size(LOGS_AT_ONCE)),
+        reclassifications: kinds.watch::<Reclassification>("Reclassification", Needed::IfServed, every()),
+        interventions: kinds.watch::<Intervention>("Intervention", Needed::Always, every()),
+        scalers: kinds.watch::<ScalerView>("HorizontalPodAutoscaler", Needed::Always, every()),
         gate: PolicyStores {
             mutating: kinds.watch_cluster("MutatingAdmissionPolicy", Needed::IfServed, ours()),
             mutating_bindings: kinds.watch_cluster("MutatingAdmissionPolicyBinding", Needed::IfServed, ours()),
@@ -252,7 +252,7 @@ struct Kinds<'a> {
 
 impl Kinds<'_> {
     /// Caches what is in sight of a kind and prepares the task that fills the cache.
-    fn watch<K>(&mut self, kind: &'static str, config: watcher::Config) -> Store<K>
+    fn watch<K>(&mut self, kind: &'static str, needed: Needed, config: watcher::Config) -> Store<K>
     where
         K: Concerns
             + Resource<Scope = NamespaceResourceScope>
@@ -263,22 +263,7 @@ impl Kinds<'_> {
             + Sync
             + 'static,
     {
-        self.cache(kind, Needed::Always, self.sight.of(self.client), config)
-    }
-
-    /// The same for a kind that the cluster may not serve: until it does, the cache is empty and that is the truth.
-    fn watch_if_served<K>(&mut self, kind: &'static str, config: watcher::Config) -> Store<K>
-    where
-        K: Concerns
-            + Resource<Scope = NamespaceResourceScope>
-            + Clone
-            + Debug
-            + DeserializeOwned
-            + Send
-            + Sync
-            + 'static,
-    {
-        self.cache(kind, Needed::IfServed, self.sight.of(self.client), config)
+        self.cache(kind, needed, self.sight.of(self.client), config)
     }
 
     /// The same for a kind that is in no namespace.

@@ -293,14 +293,7 @@ mod tests {
     use super::*;
 
     fn components() -> Vec<Component> {
-        let parts = Parts {
-            kubernetes: "/k".into(),
-            debian: "/d".into(),
-            python: "/p".into(),
-            helm: "/h".into(),
-            gateway_api: "/g".into(),
-        };
-        all(&Layout::new("unit").unwrap(), &parts)
+        all(&Layout::new("unit").unwrap(), &Parts::nowhere())
     }
 
     #[test]

@@ -78,13 +78,7 @@ mod tests {
     #[test]
     fn no_template_keeps_a_placeholder() {
         let layout = Layout::new("unit").unwrap();
-        let parts = Parts {
-            kubernetes: "/k".into(),
-            debian: "/d".into(),
-            python: "/p".into(),
-            helm: "/h".into(),
-            gateway_api: "/g".into(),
-        };
+        let parts = Parts::nowhere();
         for template in [
             include_str!("files/containerd.toml"),
             include_str!("files/bridge.conflist"),

@@ -39,6 +39,18 @@ pub struct Parts {
 }
 
 impl Parts {
+    /// Parts that are not there, for tests of what is made of their paths.
+    #[cfg(test)]
+    pub fn nowhere() -> Self {
+        Self {
+            kubernetes: "/k".into(),
+            debian: "/d".into(),
+            python: "/p".into(),
+            helm: "/h".into(),
+            gateway_api: "/g".into(),
+        }
+    }
+
     /// Gets and builds whatever is missing; returns at once when the cache has everything.
     ///
     /// # Errors
