@@ -412,6 +412,7 @@ pub fn kept<K: Concerns>(mut object: K) -> K {
 
 /// Takes off what nobody reads: managedFields are the larger part of most objects.
 fn trim<K: Resource>(object: &mut K) {
-    object.managed_fields_mut().clear();
+    // Not emptied: an empty list keeps its room.
+    object.meta_mut().managed_fields = None;
     object.annotations_mut().remove("kubectl.kubernetes.io/last-applied-configuration");
 }
