@@ -24,15 +24,15 @@ pub(super) struct Poll {
 }
 
 /// Up to when everything was read and nothing more can come: the newest scrape of the slowest of the series that are
-/// alive, and the time until its next one.
-pub(super) fn complete<'a>(series: impl Iterator<Item = &'a Series> + Clone, scrape: Duration) -> Option<Timestamp> {
-    let newest = |one: &Series| one.samples.last().map(|sample| sample.at.as_millisecond());
-    let ended = series
-        .clone()
-        .filter_map(newest)
-        .max()?
-        .saturating_sub(scrape.as_millis().saturating_mul(i64::from(ENDED_SCRAPES)));
-    let slowest = series.filter_map(newest).filter(|at| *at >= ended).min()?;
+/// alive, and the time until its next one. Beside each series stands how much earlier than others it was asked for.
+pub(super) fn complete<'a>(
+    series: impl Iterator<Item = (&'a Series, Duration)> + Clone,
+    scrape: Duration,
+) -> Option<Timestamp> {
+    let newest = series.filter_map(|(one, late)| Some((one.samples.last()?.at.as_millisecond(), late.as_millis())));
+    let most = scrape.as_millis().saturating_mul(i64::from(ENDED_SCRAPES));
+    let ended = newest.clone().map(|(at, _)| at).max()?.saturating_sub(most);
+    let slowest = newest.filter(|(at, late)| *at >= ended.saturating_sub(*late)).map(|(at, _)| at).min()?;
     Timestamp::from_millisecond(slowest.saturating_add(scrape.as_millis())).ok()
 }
 
@@ -95,6 +95,11 @@ mod tests {
         Series { id: "a".into(), labels: BTreeMap::new(), samples }
     }
 
+    /// All asked for at the same time.
+    fn prompt(all: &[Series]) -> impl Iterator<Item = (&Series, Duration)> + Clone {
+        all.iter().map(|one| (one, Duration::from_secs(0)))
+    }
+
     fn increments(counts: &[(i64, u64)]) -> BTreeMap<Timestamp, Increment> {
         let increment = |requests: u64| Increment {
             counts: Tally { canary_requests: requests, ..Tally::default() },
@@ -112,7 +117,7 @@ mod tests {
         let mut open = None;
         let bounds = bounds(1000, 1000);
         for (time, n) in [(1300, 5), (2301, 6), (3299, 7)] {
-            let complete = complete([series(&[time])].iter(), bounds.scrape);
+            let complete = complete(prompt(&[series(&[time])]), bounds.scrape);
             assert_eq!(requests(&gather(&mut open, &increments(&[(time, n)]), complete, &bounds)), [n]);
         }
         assert_eq!(open, None);
@@ -122,7 +127,7 @@ mod tests {
     fn a_longer_interval_gathers_its_scrapes() {
         let mut open = None;
         let bounds = bounds(5000, 1000);
-        let complete = complete([series(&[6300])].iter(), bounds.scrape);
+        let complete = complete(prompt(&[series(&[6300])]), bounds.scrape);
         let scrapes = increments(&[(1300, 1), (2300, 1), (3300, 1), (4300, 1), (5300, 1), (6300, 1)]);
         assert_eq!(requests(&gather(&mut open, &scrapes, complete, &bounds)), [4]);
         assert_eq!(open.map(|open| open.settled.canary_requests), Some(2));
@@ -133,12 +138,12 @@ mod tests {
         let bounds = bounds(1000, 1000);
         // The second target was not scraped in this cell yet.
         let mut open = None;
-        let waiting = complete([series(&[1300]), series(&[700])].iter(), bounds.scrape);
+        let waiting = complete(prompt(&[series(&[1300]), series(&[700])]), bounds.scrape);
         assert_eq!(requests(&gather(&mut open, &increments(&[(1300, 5)]), waiting, &bounds)), [0_u64; 0]);
-        let done = complete([series(&[1300]), series(&[700, 1700])].iter(), bounds.scrape);
+        let done = complete(prompt(&[series(&[1300]), series(&[700, 1700])]), bounds.scrape);
         assert_eq!(requests(&gather(&mut open, &increments(&[(1700, 4)]), done, &bounds)), [9]);
         // A pod that is gone holds nothing up.
-        let done = complete([series(&[9300]), series(&[700])].iter(), bounds.scrape);
+        let done = complete(prompt(&[series(&[9300]), series(&[700])]), bounds.scrape);
         assert_eq!(requests(&gather(&mut open, &increments(&[(9300, 2)]), done, &bounds)), [2]);
     }
 

@@ -115,7 +115,7 @@ fn counter<'a>(s: &Snapshot, provider: &Provider, run: &Run, signal: &'a Signal)
     let mut answers = Vec::new();
     for ask in &asks {
         let reading = answer(s, provider, signal, ask)?;
-        answers.push((ask, reading.series.as_slice()));
+        answers.push(tally::Answered::of(reading));
     }
     edges(s, provider, signal, &counts)?;
     let back = queries::lookback(&counts, provider);
@@ -127,12 +127,12 @@ fn counter<'a>(s: &Snapshot, provider: &Provider, run: &Run, signal: &'a Signal)
         interval: s.rollout.spec.analysis.interval,
         scrape: provider.scrape_interval,
     };
-    let trusted = counts.chosen(|ask| answers.iter().find(|(known, _)| *known == ask).map_or(&[][..], |found| found.1));
+    let trusted = counts.chosen(|ask| answers.iter().find(|one| one.ask == ask).map_or(&[][..], |found| found.series));
     let mut counted = TrafficState::default();
     tally::fold(&mut counted, &trusted, &answers, &bounds);
     let stable =
         |(ask, series): &(&Ask, &Series)| trusted.part(ask, series).is_some_and(|part| part.role == Role::Stable);
-    let every = || answers.iter().flat_map(|(ask, series)| series.iter().map(move |one| (*ask, one))).filter(stable);
+    let every = || answers.iter().flat_map(|read| read.series.iter().map(move |one| (read.ask, one))).filter(stable);
     let asked = || asks.iter().map(Ask::promql).collect::<Vec<_>>().join("; ");
     if every().all(|(_, one)| one.samples.is_empty()) {
         return Err(wait(
@@ -248,7 +248,7 @@ fn scatter(counts: &Counts, answers: &[tally::Answered<'_>], interval: Duration)
     // Buckets of a histogram take away, so what is bad is known only when all series are added up.
     let mut cells: BTreeMap<i64, BTreeMap<&str, (i64, i64)>> = BTreeMap::new();
     let length = interval.as_millis().max(1);
-    for (ask, series) in answers.iter().flat_map(|(ask, series)| series.iter().map(move |one| (*ask, one))) {
+    for (ask, series) in answers.iter().flat_map(|read| read.series.iter().map(move |one| (read.ask, one))) {
         let (Some(part), Some(pod)) = (counts.part(ask, series), counts.pod(ask, series)) else { continue };
         if part.role != Role::Stable {
             continue;
@@ -384,7 +384,9 @@ mod tests {
             series(two, "0.3", 97.0),
         ];
         assert!(all.iter().all(|series| counts.part(&ask, series).is_some()));
-        let phi = |all: &[Series]| scatter(&counts, &[(&ask, all)], Duration::from_secs(10));
+        let phi = |all: &[Series]| {
+            scatter(&counts, &[tally::Answered { ask: &ask, series: all, at: None }], Duration::from_secs(10))
+        };
         let before = phi(&all);
         all.reverse();
         assert!((phi(&all) - before).abs() < 1e-9 && before < 1.5, "{before} and {}", phi(&all));

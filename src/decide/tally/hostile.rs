@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use super::super::measure::Sample;
 use super::super::sources::tests::place;
 use super::super::sources::{self, What};
+use super::tests::answered;
 use super::*;
 use crate::api::{Cursors, Source};
 use crate::judge::{Evidence, Judge, Policy, Poll};
@@ -64,11 +65,11 @@ proptest! {
         let mut evidence = Evidence::default();
         for series in &answers {
             let until = state.until;
-            let news = fold(&mut state, &counts, &[(&asks[0], series.as_slice())], &bounds);
+            let news = fold(&mut state, &counts, &[answered(&asks[0], series.as_slice())], &bounds);
             prop_assert!(state.until >= until, "what was counted is counted again");
             // The same answer again adds nothing.
             let mut again = state.clone();
-            let nothing = fold(&mut again, &counts, &[(&asks[0], series.as_slice())], &bounds);
+            let nothing = fold(&mut again, &counts, &[answered(&asks[0], series.as_slice())], &bounds);
             prop_assert!(nothing.increments.is_empty() || nothing.increments.values().all(|one| one.counts == Tally::default()) || state.cursors.is_full(), "{nothing:?}");
             for poll in &news.polls {
                 for counts in [poll.settling, poll.settled] {
@@ -100,7 +101,7 @@ fn a_million_series_cost_no_more_cursors() {
     };
     let series: Vec<Series> = (0..1_000).map(one).collect();
     let mut state = TrafficState::default();
-    fold(&mut state, &counts, &[(&asks[0], &series)], &bounds(1_000, 1_000));
+    fold(&mut state, &counts, &[answered(&asks[0], &series)], &bounds(1_000, 1_000));
     assert!(state.cursors.is_full());
     assert!(serde_json::to_string(&state).unwrap().len() < 20_000 && Cursors::MOST < 1_000);
 }

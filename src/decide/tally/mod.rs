@@ -9,10 +9,10 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::measure::{Ask, Series};
+use super::measure::{Ask, Reading, Series};
 use super::polls;
 use super::sources::{Counts, Part, Role};
-use super::time::{earlier, times};
+use super::time::{earlier, elapsed, times};
 use crate::api::{Duration, Tally, TrafficState};
 
 /// A series without a sample for so many scrapes has ended and is not waited for.
@@ -52,7 +52,27 @@ pub(super) struct News {
 }
 
 /// One question of a counter with what it was answered with.
-pub(super) type Answered<'a> = (&'a Ask, &'a [Series]);
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Answered<'a> {
+    pub(super) ask: &'a Ask,
+    pub(super) series: &'a [Series],
+    /// When.
+    pub(super) at: Option<Timestamp>,
+}
+
+impl<'a> Answered<'a> {
+    /// What was read.
+    pub(super) fn of(reading: &'a Reading) -> Self {
+        Self { ask: &reading.ask, series: &reading.series, at: reading.answered_at }
+    }
+}
+
+/// How much earlier than the last of them each was answered. The operator's clock is compared with itself only.
+fn lateness(answers: &[Answered<'_>]) -> Vec<Duration> {
+    let last = answers.iter().filter_map(|one| one.at).max();
+    let late = |one: &Answered<'_>| last.zip(one.at).map_or(Duration::from_secs(0), |(last, at)| elapsed(last, at));
+    answers.iter().map(late).collect()
+}
 
 /// A series that counts for one of the versions.
 struct Counted<'a> {
@@ -62,6 +82,8 @@ struct Counted<'a> {
     key: String,
     /// Under which it was kept before the two were told apart, if no other question's series has these labels.
     former: Option<&'a str>,
+    /// How much earlier than others its question was answered.
+    late: Duration,
 }
 
 impl Counted<'_> {
@@ -72,8 +94,8 @@ impl Counted<'_> {
 
 /// The series of every answer that count for one of the versions.
 fn counted<'a>(counts: &Counts, answers: &[Answered<'a>]) -> Vec<Counted<'a>> {
-    let part = |(question, (ask, series)): (usize, &Answered<'a>)| {
-        let (ask, series) = (*ask, *series);
+    let late = lateness(answers);
+    let part = |(question, Answered { ask, series, at: _ }): (usize, &Answered<'a>)| {
         series.iter().filter_map(move |series| Some((question, series, counts.part(ask, series)?))).collect::<Vec<_>>()
     };
     let all: Vec<(usize, &'a Series, Part)> = answers.iter().enumerate().flat_map(part).collect();
@@ -81,7 +103,8 @@ fn counted<'a>(counts: &Counts, answers: &[Answered<'a>]) -> Vec<Counted<'a>> {
     let of = |(question, series, part): &(usize, &'a Series, Part)| {
         let id = series.id.as_str();
         let key = if part.n == 0 { format!("{id}.bad") } else { id.to_owned() };
-        Counted { series, part: *part, key, former: alone(*question, id).then_some(id) }
+        let late = late.get(*question).copied().unwrap_or(Duration::from_secs(0));
+        Counted { series, part: *part, key, former: alone(*question, id).then_some(id), late }
     };
     all.iter().map(of).collect()
 }
@@ -92,12 +115,14 @@ pub(super) fn fold(state: &mut TrafficState, counts: &Counts, answers: &[Answere
     // Questions are answered one after the other: what one of them has and another has not yet been asked for waits,
     // so that errors and the requests that they belong to are counted together.
     let newest = |series: &[Series]| series.iter().flat_map(|one| one.samples.last()).map(|sample| sample.at).max();
-    let Some(latest) = answers.iter().filter_map(|(_, series)| newest(series)).max() else {
+    let Some(latest) = answers.iter().filter_map(|one| newest(one.series)).max() else {
         return News::default();
     };
-    // Series that ended long ago (a counter that was renamed) hold nothing back.
-    let alive = earlier(latest, times(bounds.scrape, ENDED_SCRAPES));
-    let horizon = answers.iter().filter_map(|(_, series)| newest(series)).filter(|at| *at >= alive).min();
+    // Series that ended long ago (a counter that was renamed) hold nothing back; those of a question whose last answer
+    // is old, because the server or the operator is busy, do.
+    let ended = earlier(latest, times(bounds.scrape, ENDED_SCRAPES));
+    let known = answers.iter().zip(lateness(answers)).filter_map(|(one, late)| Some((newest(one.series)?, late)));
+    let horizon = known.filter(|(at, late)| *at >= earlier(ended, *late)).map(|(at, _)| at).min();
     let horizon = horizon.unwrap_or(latest);
     let first = state.until.is_none();
     let since = state.until.unwrap_or(bounds.began);
@@ -122,7 +147,7 @@ pub(super) fn fold(state: &mut TrafficState, counts: &Counts, answers: &[Answere
     let mut growth: BTreeMap<Timestamp, Growth> = BTreeMap::new();
     let mut values = Vec::new();
     for one in &counted {
-        let Counted { series, part, key, former: _ } = one;
+        let Counted { series, part, key, former: _, late: _ } = one;
         // A series without a cursor was never counted: its time begins with the canary's, however late it was read.
         let cursor = one.cursor(state);
         if cursor.is_none() && state.cursors.is_full() {
@@ -161,7 +186,7 @@ pub(super) fn fold(state: &mut TrafficState, counts: &Counts, answers: &[Answere
             state.settled.add(&increment.counts);
         }
     }
-    let complete = polls::complete(counted.iter().map(|one| one.series), bounds.scrape);
+    let complete = polls::complete(counted.iter().map(|one| (one.series, one.late)), bounds.scrape);
     let polls = polls::gather(&mut state.open, &increments, complete, bounds);
     News { increments, polls }
 }
@@ -184,7 +209,7 @@ fn births<'s>(
     bounds: &Bounds,
     horizon: Timestamp,
 ) -> BTreeMap<&'s str, Birth> {
-    let every = || answers.iter().flat_map(|(_, series)| series.iter());
+    let every = || answers.iter().flat_map(|one| one.series);
     let birth = |one: &'s Counted<'_>| {
         let series = one.series;
         let mut samples = series.samples.iter().map(|sample| sample.at);

@@ -29,6 +29,11 @@ fn bounds() -> Bounds {
     }
 }
 
+/// Answers of the same time.
+pub(super) fn answered<'a>(ask: &'a Ask, series: &'a [Series]) -> Answered<'a> {
+    Answered { ask, series, at: Some(at(1_000)) }
+}
+
 fn counts() -> Counts {
     sources::resolve(Source::Traefik, None, &place(""), What::Errors).unwrap()
 }
@@ -36,7 +41,7 @@ fn counts() -> Counts {
 fn count(state: &mut TrafficState, series: &[Series]) -> News {
     let counts = counts();
     let asks = counts.asks();
-    fold(state, &counts, &[(&asks[0], series)], &bounds())
+    fold(state, &counts, &[answered(&asks[0], series)], &bounds())
 }
 
 #[test]
@@ -180,10 +185,10 @@ fn errors_wait_for_the_answer_about_their_requests() {
     let (requests, errors) = (ask("requests", "canary"), ask("errors", "canary"));
     let mut state = TrafficState::default();
     let (early, late) = (plain("r", &[(101, 50.0)]), plain("e", &[(101, 2.0), (102, 4.0)]));
-    fold(&mut state, &counts, &[(requests, &early), (errors, &late)], &bounds());
+    fold(&mut state, &counts, &[answered(requests, &early), answered(errors, &late)], &bounds());
     assert_eq!((state.run.canary_requests, state.run.canary_errors), (50, 2));
     let early = plain("r", &[(101, 50.0), (102, 100.0)]);
-    fold(&mut state, &counts, &[(requests, &early), (errors, &late)], &bounds());
+    fold(&mut state, &counts, &[answered(requests, &early), answered(errors, &late)], &bounds());
     assert_eq!((state.run.canary_requests, state.run.canary_errors), (100, 4));
 }
 
@@ -201,7 +206,7 @@ fn counters_that_differ_in_their_names_alone_are_told_apart() {
     };
     for second in [101, 102, 103] {
         let (requests, errors) = read(second);
-        fold(&mut state, &counts, &[(&asks[0], &requests), (&asks[1], &errors)], &bounds());
+        fold(&mut state, &counts, &[answered(&asks[0], &requests), answered(&asks[1], &errors)], &bounds());
     }
     assert_eq!((state.run.canary_requests, state.run.canary_errors), (300, 3));
 }
@@ -211,7 +216,7 @@ fn cursors_from_before_errors_were_told_apart_still_count() {
     let (counts, asks) = own();
     let mut state = TrafficState::default();
     let (requests, errors) = (plain("r", &[(99, 0.0), (101, 100.0)]), plain("e", &[(99, 0.0), (101, 4.0)]));
-    fold(&mut state, &counts, &[(&asks[0], &requests), (&asks[1], &errors)], &bounds());
+    fold(&mut state, &counts, &[answered(&asks[0], &requests), answered(&asks[1], &errors)], &bounds());
     // As an operator of before has left it.
     let former = state.cursors.get("e.bad").unwrap();
     state.cursors = [("r", 100.0), ("e", former)].into_iter().fold(Default::default(), |mut cursors, (id, value)| {
@@ -219,7 +224,7 @@ fn cursors_from_before_errors_were_told_apart_still_count() {
         cursors
     });
     let (requests, errors) = (plain("r", &[(102, 200.0)]), plain("e", &[(102, 5.0)]));
-    fold(&mut state, &counts, &[(&asks[0], &requests), (&asks[1], &errors)], &bounds());
+    fold(&mut state, &counts, &[answered(&asks[0], &requests), answered(&asks[1], &errors)], &bounds());
     assert_eq!((state.run.canary_requests, state.run.canary_errors), (200, 5));
 }
 
@@ -230,8 +235,31 @@ fn a_counter_that_ended_long_ago_holds_nothing_back() {
     let (alive, ended) = (plain("r", &[(101, 50.0), (120, 90.0)]), plain("e", &[(101, 2.0)]));
     let ask =
         |part: &str| asks.iter().find(|ask| ask.promql().contains(part) && ask.promql().contains("canary")).unwrap();
-    fold(&mut state, &counts, &[(ask("requests"), &alive), (ask("errors"), &ended)], &bounds());
+    fold(&mut state, &counts, &[answered(ask("requests"), &alive), answered(ask("errors"), &ended)], &bounds());
     assert_eq!((state.run.canary_requests, state.run.canary_errors, state.until), (90, 2, Some(at(120))));
+}
+
+#[test]
+fn a_question_that_was_not_asked_for_long_holds_its_counter_back() {
+    // Nine seconds without an answer about the canary, since many are asked: its requests were not none.
+    let (counts, asks) = own();
+    let (canary, stable): (Vec<&Ask>, Vec<&Ask>) = asks.iter().partition(|ask| ask.promql().contains("canary"));
+    let mut state = TrafficState::default();
+    let grown = |id: &str, until: i64, each: f64| {
+        let samples: Vec<(i64, f64)> = (99..=until).map(|second| (second, each * (second - 99) as f64)).collect();
+        plain(id, &samples)
+    };
+    let (old, new) = (grown("c", 104, 10.0), grown("s", 113, 90.0));
+    let late = |ask| Answered { at: Some(at(104)), ..answered(ask, &old) };
+    let prompt = |ask| Answered { at: Some(at(113)), ..answered(ask, &new) };
+    let news = fold(&mut state, &counts, &[late(canary[0]), prompt(stable[0])], &bounds());
+    assert_eq!(state.until, Some(at(104)));
+    assert_eq!((state.settled.canary_requests, state.settled.stable_requests), (10, 90));
+    assert!(news.polls.iter().all(|poll| poll.end <= at(105)), "{news:?}");
+    // Answered in the same moment, and nothing newer in it: it has ended.
+    let mut state = TrafficState::default();
+    fold(&mut state, &counts, &[answered(canary[0], &old), answered(stable[0], &new)], &bounds());
+    assert_eq!(state.until, Some(at(113)));
 }
 
 #[test]

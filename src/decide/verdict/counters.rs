@@ -58,7 +58,7 @@ pub(super) fn stream(
     let read = |ask: &Ask| reading(snapshot, provider, ask).map_or(&[][..], |reading| reading.series.as_slice());
     let trusted = counts.chosen(read);
     let readings: Vec<&Reading> = asks.iter().filter_map(|ask| reading(snapshot, provider, ask)).collect();
-    let answers: Vec<_> = readings.iter().map(|reading| (&reading.ask, reading.series.as_slice())).collect();
+    let answers: Vec<_> = readings.iter().map(|reading| tally::Answered::of(reading)).collect();
     // Errors without their requests would count wrong: as long as one question was never answered, none is counted.
     let all = asks.len() == readings.len() && readings.iter().all(|reading| reading.answered_at.is_some());
     // Without the bucket at the threshold every request of the canary would look slow.
