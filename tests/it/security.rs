@@ -102,7 +102,7 @@ fn anchors(text: &str) -> BTreeSet<String> {
 #[test]
 fn every_link_of_these_pages_leads_somewhere() {
     let link = regex::Regex::new(r"\]\(([^)#\s]*)(?:#([^)\s]*))?\)").unwrap();
-    for page in ["docs/rights.md", "docs/security.md", "SECURITY.md"] {
+    for page in ["docs/rights.md", "docs/security.md", "docs/failure-modes.md", "docs/why-not-moving.md", "SECURITY.md"] {
         let text = read(page);
         for found in link.captures_iter(&text).filter(|found| !found[1].contains("://")) {
             let target = match &found[1] {
@@ -135,15 +135,22 @@ fn functions(path: &Path) -> BTreeSet<String> {
     texts.iter().flat_map(|text| name.captures_iter(text)).map(|found| found[1].to_owned()).collect()
 }
 
+/// Pages that name the tests which show what they say, each with how many it names at least.
+const PAGES: &[(&str, usize)] =
+    &[("docs/security.md", 30), ("docs/failure-modes.md", 100), ("docs/why-not-moving.md", 5)];
+
 /// Tests are named there as `FILE::TEST`, the file below `src/` or `tests/`.
 #[test]
-fn every_test_that_docs_security_names_exists() {
+fn every_test_that_a_page_names_exists() {
     let named = regex::Regex::new(r"`([a-z0-9_/]+)::([a-z0-9_]+)`").unwrap();
-    let text = read("docs/security.md");
-    let all: Vec<_> = named.captures_iter(&text).map(|found| (found[1].to_owned(), found[2].to_owned())).collect();
-    assert!(all.len() >= 30, "{} tests are named", all.len());
-    for (file, test) in all {
-        let there = ["src", "tests"].iter().any(|folder| functions(&root().join(folder).join(&file)).contains(&test));
-        assert!(there, "docs/security.md names the test {test}, which is not in {file}");
+    for (page, least) in PAGES {
+        let text = read(page);
+        let all: Vec<_> = named.captures_iter(&text).map(|found| (found[1].to_owned(), found[2].to_owned())).collect();
+        assert!(all.len() >= *least, "{} tests are named in {page}", all.len());
+        for (file, test) in all {
+            let there =
+                ["src", "tests"].iter().any(|folder| functions(&root().join(folder).join(&file)).contains(&test));
+            assert!(there, "{page} names the test {test}, which is not in {file}");
+        }
     }
 }
