@@ -91,6 +91,24 @@ fn the_document_is_what_the_list_says() {
     assert!(read("docs/reasons.md") == reasons::markdown(), "docs/reasons.md is behind the code; run `make reasons`");
 }
 
+/// Whoever waits finds the word that is shown on the page that says who can end it.
+#[test]
+fn every_reason_to_stand_still_is_on_the_page_that_says_who_can_end_it() {
+    let page = read("docs/why-not-moving.md");
+    let still = |reason: &&reasons::Reason| match reason.kind {
+        reasons::Kind::Refusal | reasons::Kind::Hold | reasons::Kind::Blind => true,
+        reasons::Kind::Going | reasons::Kind::End | reasons::Kind::Event => false,
+    };
+    let rows: String = page.lines().filter(|line| line.starts_with("| `")).collect();
+    let missing: Vec<_> = reasons::REASONS
+        .iter()
+        .filter(still)
+        .map(|reason| reason.name)
+        .filter(|name| !rows.contains(&format!("`{name}`")))
+        .collect();
+    assert!(missing.is_empty(), "docs/why-not-moving.md has no row for {missing:?}");
+}
+
 #[test]
 fn the_diagram_is_what_the_code_says() {
     let document = read("docs/concepts.md");
