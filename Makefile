@@ -164,6 +164,10 @@ crds: ## Write crds/ anew from src/api
 reasons: ## Write docs/reasons.md anew from src/decide/reasons/list.rs
 	cargo run --locked --quiet --bin sluice -- reasons > docs/reasons.md
 
+.PHONY: reference
+reference: ## Write docs/reference/ anew: fields, metrics, events, conditions
+	cargo run --locked --quiet --bin sluice -- reference --dir docs/reference
+
 .PHONY: rights
 rights: ## Write docs/rights.md and the RBAC manifests anew from src/rights
 	cargo run --locked --quiet --bin sluice -- rights --dir deploy

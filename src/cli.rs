@@ -1,6 +1,6 @@
 //! The command line: what can be asked for, and the commands that only print. Each other command has a module.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 use crate::decide::reasons::{self, REASONS};
 use crate::decide::steps;
 use crate::{
-    crds, explain_command, judge_command, postmortem_command, probe_command, report_command, rights_command,
+    crds, explain_command, judge_command, postmortem_command, probe_command, reference, report_command, rights_command,
     run_command,
 };
 
@@ -34,6 +34,12 @@ enum Command {
     Reasons {
         /// Print this one only.
         name: Option<String>,
+    },
+    /// Write the reference pages: fields, metrics, events and conditions.
+    Reference {
+        /// The folder that they are written into.
+        #[arg(long, value_name = "FOLDER")]
+        dir: PathBuf,
     },
     /// Print the state machine of an attempt as a Mermaid diagram.
     Steps,
@@ -62,6 +68,7 @@ impl Cli {
                 Ok(())
             }
             Command::Reasons { name: Some(name) } => explain(&name),
+            Command::Reference { dir } => write_reference(&dir),
             Command::Steps => {
                 print!("{}", steps::diagram());
                 Ok(())
@@ -94,6 +101,15 @@ fn write_crds(dir: Option<PathBuf>) -> anyhow::Result<()> {
             }
             None => println!("---\n{text}"),
         }
+    }
+    Ok(())
+}
+
+fn write_reference(dir: &Path) -> anyhow::Result<()> {
+    for (file, text) in reference::pages()? {
+        let path = dir.join(file);
+        std::fs::write(&path, text).with_context(|| format!("{} cannot be written", path.display()))?;
+        println!("{}", path.display());
     }
     Ok(())
 }

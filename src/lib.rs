@@ -42,6 +42,7 @@ pub mod postmortem_command;
 pub mod probe_command;
 pub mod prometheus;
 pub mod record;
+pub mod reference;
 pub mod report_command;
 pub mod rights;
 pub mod rights_command;

@@ -37,6 +37,14 @@ impl Kind {
         }
     }
 
+    /// A link to its part of the document, which stands in this folder.
+    pub fn link(self, folder: &str) -> String {
+        let title = self.title();
+        let kept = title.chars().filter(|one| one.is_alphanumeric() || matches!(one, ' ' | '-'));
+        let anchor = kept.collect::<String>().to_lowercase().replace(' ', "-");
+        format!("[{title}]({folder}reasons.md#{anchor})")
+    }
+
     const fn about(self) -> &'static str {
         match self {
             Self::Refusal => {
