@@ -18,7 +18,9 @@ generated from `src/api`: change the types there and run `make crds reference`. 
 [notifications.md](../notifications.md).
 
 A field is written as a path: `[]` is each element of a list, `{}` each value of a map. Bold are fields that must be
-given where the object they stand in is given. `kubectl explain rollouts.sluice.dev.spec` prints the same on a cluster.
+given where the object they stand in is given. A default is what the API server writes into an object that leaves the
+field away; where there is none the object stays without it, and what then holds is in the meaning or on those pages.
+`kubectl explain rollouts.sluice.dev.spec` prints the same on a cluster.
 ";
 
 /// The page.

@@ -82,7 +82,7 @@ pub const TOLD: &[Told] = &[
     told(Attempt, "WavePassed", Normal, "once per wave, when it is baked and Safe"),
     told(Attempt, "WavesSkipped", Warning, "an Intervention `Promote` skips the waves that are left"),
     told(Attempt, "Promoting", Normal, "the last wave passed: the gate opens and the Deployment rolls"),
-    told(Attempt, "TrafficReasserted", Warning, "each time the weight is set again, 3 times in 10 minutes at most"),
+    told(Attempt, "TrafficReasserted", Warning, "each time the weight is set again, 5 times in 10 minutes at most"),
     told(Attempt, "ScalerConflict", Warning, "once, when the HorizontalPodAutoscaler is left alone"),
     told(Attempt, "WeightZero", Normal, "the route has accepted weight 0 after the attempt was taken back"),
     told(End, "Promoted", Normal, "every pod runs the new version"),

@@ -16,8 +16,8 @@ change a governed Deployment may run pods there anyway. What else follows from i
 log of the API server. See [below](#compared-with-an-audit-log).\n";
 
 const AFTER: &str = "\n## Not every namespace\n\n\
-`deploy/components/namespaced` grants the rights of the first three tables by Roles in the watched namespaces in place of\n\
-ClusterRoles. For each further one:\n\n\
+`deploy/components/namespaced` grants the rights of the first three tables by Roles in the watched namespaces in place\n\
+of ClusterRoles. For each further one:\n\n\
 ```\n\
 sluice rights --in-namespace payments | kubectl apply -f -\n\
 ```\n\n\

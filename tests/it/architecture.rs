@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-fn sources(folder: &str) -> Vec<(PathBuf, String)> {
+pub fn sources(folder: &str) -> Vec<(PathBuf, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     let mut found = Vec::new();
     let mut folders = vec![root];
@@ -22,7 +22,7 @@ fn sources(folder: &str) -> Vec<(PathBuf, String)> {
 }
 
 /// The lines of production code, without comments.
-fn code(text: &str) -> impl Iterator<Item = &str> {
+pub fn code(text: &str) -> impl Iterator<Item = &str> {
     // Only a module that is written out: where tests are in a file of their own, code follows after the line.
     let production = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
     production.lines().filter(|line| !line.trim_start().starts_with("//"))
@@ -177,7 +177,7 @@ fn every_module_says_what_it_owns() {
 }
 
 /// The call that a text begins with, up to its closing parenthesis.
-fn call_at(text: &str) -> &str {
+pub fn call_at(text: &str) -> &str {
     let (mut depth, mut quoted) = (0, false);
     for (position, character) in text.char_indices() {
         match character {

@@ -30,6 +30,7 @@ mod packaging;
 mod postmortem;
 mod properties;
 mod reasons;
+mod reference;
 mod rights;
 mod routes;
 mod scenarios;

@@ -51,10 +51,10 @@ impl Kind {
                 "Of `Ready` and `Stalled` (or `Reconciling` where it can pass by itself). No user meets the new template."
             }
             Self::Hold => {
-                "Of `Ready` and `Reconciling`, mostly with the phase `Held`. Stable serves, the canary keeps its weight and is judged: harm still takes it back."
+                "Of `Ready` and `Reconciling`, mostly with the phase `Held`. Stable serves, the canary keeps its weight and is judged:\nharm still takes it back."
             }
             Self::Blind => {
-                "Of `AnalysisReady`; of `Ready` as long as it lasts. After `analysis.noDataTimeout` the phase is `Held`, reason `AnalysisBlind`."
+                "Of `AnalysisReady`; of `Ready` as long as it lasts. After `analysis.noDataTimeout` the phase is `Held`, reason\n`AnalysisBlind`."
             }
             Self::Going => {
                 "Of `Ready`, `Reconciling`, `Gated`, `AnalysisReady` and `Complete`. Nothing needs to be done."

@@ -22,7 +22,7 @@ const KINDS: [&str; 6] = [
     "sluice_delivery_open_failures",
 ];
 
-fn now() -> Timestamp {
+pub fn now() -> Timestamp {
     "2026-11-25T00:00:00Z".parse().unwrap()
 }
 
@@ -43,7 +43,7 @@ where
 }
 
 /// The scripted history, told beside the Rollouts of this name.
-fn history(rollouts: &[&str]) -> Told {
+pub fn history(rollouts: &[&str]) -> Told {
     let mut told = Told::new(true);
     let records = records();
     apply(&mut told.releases, records.releases);

@@ -1,8 +1,12 @@
-//! Every alert leads somewhere, and docs/monitoring.md speaks of what there is.
+//! Every alert leads somewhere, and docs/monitoring.md and docs/reference/metrics.md speak of what there is.
 
 use std::collections::BTreeSet;
 
-use super::told::Told;
+use serde_json::json;
+use sluice::reference::FAMILIES;
+
+use super::delivery::{history, now};
+use super::told::{Told, put, shop};
 use super::{alerts, path, text};
 
 #[test]
@@ -38,23 +42,77 @@ fn every_alert_says_what_it_is_and_leads_somewhere() {
     assert_eq!(pages, alerts, "one page per alert, and none besides");
 }
 
+/// The name of a family in a query.
+fn queried(family: &str, kind: &str) -> String {
+    let suffix = match kind {
+        "counter" => "_total",
+        "info" => "_info",
+        _ => "",
+    };
+    format!("{family}{suffix}")
+}
+
 #[test]
 fn every_family_has_its_row() {
-    let page = text("docs/monitoring.md");
-    let rows: BTreeSet<&str> =
-        page.lines().filter_map(|line| line.strip_prefix("| `sluice_")?.split('`').next()).collect();
+    let page = text("docs/reference/metrics.md");
+    let rows: BTreeSet<&str> = page.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
     let told = Told::known();
     // Of no write a family is told before the first.
     told.metrics.wrote("label");
     let told = told.read();
-    let named = |(family, kind): (&String, &String)| {
-        let suffix = match kind.as_str() {
-            "counter" => "_total",
-            "info" => "_info",
-            _ => "",
-        };
-        format!("{}{suffix}", family.strip_prefix("sluice_").unwrap())
+    let families: BTreeSet<String> = told.families.iter().map(|(family, kind)| queried(family, kind)).collect();
+    assert_eq!(
+        rows,
+        families.iter().map(String::as_str).collect(),
+        "rows of docs/reference/metrics.md and what is told"
+    );
+    // And what the pages beside it speak of is told.
+    let word = regex::Regex::new("`(sluice_[a-z_]+)[`{]").unwrap();
+    let beside = text("docs/monitoring.md");
+    for name in word.captures_iter(&beside).map(|found| found[1].to_owned()) {
+        assert!(families.contains(&name), "docs/monitoring.md: {name} is not told");
+    }
+}
+
+/// Each series that is told has the labels of its row, in every family.
+#[tokio::test]
+async fn every_row_has_the_labels_that_are_told() {
+    let mut told = history(&["cart"]);
+    put(
+        &mut told.providers,
+        json!({"apiVersion": "sluice.dev/v1alpha1", "kind": "MetricsProvider", "metadata": {"name": "cluster"},
+            "spec": {"address": "http://prometheus:9090"}}),
+    );
+    put(&mut told.rollouts, shop());
+    let with = |name: &str, run: serde_json::Value, watching: serde_json::Value| {
+        let mut one = shop();
+        one["metadata"]["name"] = json!(name);
+        for (field, value) in run.as_object().unwrap() {
+            one["status"]["run"][field] = value.clone();
+        }
+        one["status"]["watching"] = watching;
+        one
     };
-    let families: BTreeSet<String> = told.families.iter().map(named).collect();
-    assert_eq!(rows, families.iter().map(String::as_str).collect(), "rows of docs/monitoring.md and what is told");
+    let rolling = json!({"step": "Promoting", "effectiveWeight": 60});
+    let at = "2026-01-01T12:00:00Z";
+    let escaped = json!({"release": "shop-4", "revision": "a", "since": at,
+        "escaped": {"at": at, "signal": "hard", "message": "harm"}});
+    let bypassed = json!({"step": "Done", "outcome": "Bypassed", "times": {"verdictAt": at}});
+    put(&mut told.rollouts, with("rolling", rolling, escaped));
+    put(&mut told.rollouts, with("bypassed", bypassed, json!(null)));
+    told.metrics.wrote("label");
+    told.delivery.count(now()).await;
+    let read = told.read();
+    for family in FAMILIES {
+        let wanted: BTreeSet<&str> = family.labels.iter().copied().collect();
+        let of = |name: &str| {
+            name == family.name || ["_count", "_sum"].iter().any(|end| name == format!("{}{end}", family.name))
+        };
+        let samples: Vec<_> = read.samples.iter().filter(|sample| of(&sample.name)).collect();
+        assert!(!samples.is_empty(), "{} is not told of these objects", family.name);
+        for sample in samples {
+            let has: BTreeSet<&str> = sample.labels.keys().map(String::as_str).collect();
+            assert_eq!(has, wanted, "{}", family.name);
+        }
+    }
 }

@@ -1,10 +1,23 @@
 //! How the operator passes over the toy world: decides, commits, acts, records; whole, cut short, or late.
 
 use jiff::Timestamp;
-use sluice::api::{Outcome, RolloutStatus};
+use sluice::api::{Condition, Outcome, RolloutStatus};
 use sluice::decide::{self, Decision};
+use sluice::reference;
 
 use super::World;
+
+/// docs/reference has what is told and what stands in conditions.
+fn on_the_pages(decision: &Decision) {
+    for notice in &decision.events {
+        let known = reference::may_be_told(&notice.reason, notice.severity);
+        assert!(known, "docs/reference/events.md has no {:?} event {}", notice.severity, notice.reason);
+    }
+    for Condition { type_, status, reason, .. } in &decision.status.conditions {
+        let known = reference::may_stand(*type_, *status, reason);
+        assert!(known, "docs/reference/conditions.md has no {reason} of {}={status:?}", type_.name());
+    }
+}
 
 impl World {
     /// One whole pass: decide, look the decision over, commit, act, record.
@@ -12,6 +25,7 @@ impl World {
         let snapshot = self.snapshot();
         let decision = decide::decide(&snapshot);
         decide::check(&snapshot, &decision).unwrap();
+        on_the_pages(&decision);
         let version = self.status_version;
         self.carry_out(version, &decision, usize::MAX);
         decision
