@@ -15,6 +15,7 @@ mod comparing;
 mod crds;
 mod delivery;
 mod deploy;
+mod docs;
 mod examples;
 mod figures;
 mod gitops;
