@@ -38,11 +38,7 @@ const UNREADABLE: &[&str] = &[
     "NoStableYet",
     "NoSuchBucket",
     "NoTraffic",
-    "ProviderMissing",
-    "RouteMissing",
     "RouteNotAccepted",
-    "RouteUnsuitable",
-    "ServiceMissing",
 ];
 
 const fn case(status: ConditionStatus, meaning: &'static str, reasons: Reasons) -> Case {

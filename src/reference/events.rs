@@ -38,7 +38,7 @@ impl When {
         match self {
             Self::Attempt => "While an attempt goes on",
             Self::End => "At the end of an attempt",
-            Self::Budget => "When the error budget turns",
+            Self::Budget => "When the error budget turns and no step waits for it",
             Self::Beside => "Beside attempts",
         }
     }
@@ -84,10 +84,15 @@ pub const TOLD: &[Told] = &[
     told(Attempt, "Promoting", Normal, "the last wave passed: the gate opens and the Deployment rolls"),
     told(Attempt, "TrafficReasserted", Warning, "each time the weight is set again, 5 times in 10 minutes at most"),
     told(Attempt, "ScalerConflict", Warning, "once, when the HorizontalPodAutoscaler is left alone"),
-    told(Attempt, "WeightZero", Normal, "the route has accepted weight 0 after the attempt was taken back"),
+    told(
+        Attempt,
+        "WeightZero",
+        Normal,
+        "the attempt ended after the canary had a weight, and no route gives it one any more",
+    ),
     told(End, "Promoted", Normal, "every pod runs the new version"),
-    told(End, "RolledBack", Warning, "the verdict, or a failure after the first weight was decided"),
-    told(End, "FailedBeforeExposure", Warning, "a failure before the first weight was decided"),
+    told(End, "RolledBack", Warning, "Harm, or a failure, once the canary was given a weight"),
+    told(End, "FailedBeforeExposure", Warning, "a failure before the canary was given a weight"),
     told(
         End,
         "Aborted",
