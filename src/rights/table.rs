@@ -168,7 +168,7 @@ pub const RIGHTS: &[Right] = &[
         scope: Watched,
         feature: Core,
         why: "`spec.behavior` during an attempt, and back.",
-        page: "operations.md#autoscalers",
+        page: "autoscalers.md",
     },
     Right {
         group: "",
