@@ -193,7 +193,7 @@ pub const REASONS: &[Reason] = &[
         Hold,
         "EvidenceTooSlow",
         "`maxBake` is over and the evidence is not enough, or the share does not follow",
-        "docs/operations.md, \"What waits\"; it goes on when evidence comes",
+        "docs/why-not-moving.md; it goes on when evidence comes",
     ),
     reason(
         Hold,
@@ -380,7 +380,7 @@ pub const REASONS: &[Reason] = &[
         Event,
         "WeightMismatch",
         "the observed share is not the weight, and not by chance; once per wave",
-        "docs/operations.md, \"What waits\"",
+        "docs/why-not-moving.md",
     ),
     reason(
         Event,
