@@ -1,5 +1,9 @@
 //! The examples are what the documentation says they are.
 
+pub mod files;
+mod schema;
+mod tree;
+
 use std::path::Path;
 
 use kube::core::cel::validate_cel;
