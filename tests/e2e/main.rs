@@ -20,6 +20,7 @@ mod budget;
 mod chaos;
 mod comparing;
 mod dashboards;
+mod examples;
 mod failing;
 mod fights;
 mod gate;

@@ -17,6 +17,9 @@ pub const NO_OBJECTS: [(&str, &str); 7] = [
     ("helm-values/resting-gate.yaml", "helm"),
 ];
 
+/// What kustomize reads.
+const KUSTOMIZATION: &str = "kustomization.yaml";
+
 /// One object, and the file that it is in.
 #[derive(Debug, Clone)]
 pub struct Document {
@@ -50,6 +53,11 @@ pub fn name(file: &Path) -> String {
     file.strip_prefix(root()).expect("below examples/").to_string_lossy().into_owned()
 }
 
+/// Whether `kubectl apply -k` makes the objects of this file's folder, namespaces among them.
+pub fn kustomized(file: &str) -> bool {
+    file.rsplit_once('/').is_some_and(|(folder, _)| root().join(folder).join(KUSTOMIZATION).exists())
+}
+
 pub fn is_yaml(file: &Path) -> bool {
     file.extension().is_some_and(|end| end == "yaml" || end == "yml")
 }
@@ -68,7 +76,7 @@ pub fn objects() -> Vec<Document> {
     let mut found = Vec::new();
     for file in below(&root()).into_iter().filter(|file| is_yaml(file)) {
         let name = name(&file);
-        if NO_OBJECTS.iter().any(|(listed, _)| *listed == name) {
+        if file.ends_with(KUSTOMIZATION) || NO_OBJECTS.iter().any(|(listed, _)| *listed == name) {
             continue;
         }
         for object in parts(&std::fs::read_to_string(&file).expect("a text")) {
