@@ -53,11 +53,6 @@ pub fn name(file: &Path) -> String {
     file.strip_prefix(root()).expect("below examples/").to_string_lossy().into_owned()
 }
 
-/// Whether `kubectl apply -k` makes the objects of this file's folder, namespaces among them.
-pub fn kustomized(file: &str) -> bool {
-    file.rsplit_once('/').is_some_and(|(folder, _)| root().join(folder).join(KUSTOMIZATION).exists())
-}
-
 pub fn is_yaml(file: &Path) -> bool {
     file.extension().is_some_and(|end| end == "yaml" || end == "yml")
 }
