@@ -2,7 +2,7 @@
 //! the API server would take and the operator would act on.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use kube::core::cel::validate_cel;
@@ -189,14 +189,35 @@ fn a_limit_for_latency_is_an_edge_that_the_documentation_names() {
     assert!(seen >= 7, "{seen}");
 }
 
+/// A program as the testbed has it; `None` where it is not in the cache and need not be.
+fn tool(name: &str, test: &str) -> Option<PathBuf> {
+    let required = std::env::var("SLUICE_REQUIRE_CLUSTER").as_deref() == Ok("1");
+    let found = Parts::tool(name, required).ok().flatten();
+    assert!(found.is_some() || !required, "{test}: {name} is required");
+    if found.is_none() {
+        eprintln!("{test} skipped: {name} is not in the testbed's cache");
+    }
+    found
+}
+
+#[test]
+fn alertmanager_routes_by_team() {
+    let Some(amtool) = tool("amtool", "alertmanager_routes_by_team") else { return };
+    let file = format!("--config.file={}", files::root().join("alertmanager-by-team/alertmanager.yml").display());
+    for (labels, receiver) in [
+        (vec!["team=payments", "severity=critical"], "payments-pager"),
+        (vec!["team=payments", "severity=warning"], "payments-channel"),
+        (vec!["team=platform", "severity=critical"], "platform"),
+    ] {
+        let output = Command::new(&amtool).args(["config", "routes", "test", &file]).args(&labels).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(said.trim(), receiver, "{labels:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
 #[test]
 fn the_chart_takes_the_values() {
-    let required = std::env::var("SLUICE_REQUIRE_CLUSTER").as_deref() == Ok("1");
-    let Some(helm) = Parts::tool("helm", required).ok().flatten() else {
-        assert!(!required, "helm is required");
-        eprintln!("the_chart_takes_the_values skipped: helm is not in the testbed's cache");
-        return;
-    };
+    let Some(helm) = tool("helm", "the_chart_takes_the_values") else { return };
     for (file, _) in NO_OBJECTS.iter().filter(|(_, reader)| *reader == "helm") {
         let values = files::root().join(file);
         let chart = files::root().join("../deploy/chart/sluice");
