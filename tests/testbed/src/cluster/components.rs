@@ -227,6 +227,8 @@ fn traffic_and_metrics(layout: &Layout, parts: &Parts) -> Vec<Component> {
         "--metrics.prometheus.addrouterslabels=true",
         "--metrics.prometheus.buckets=0.005,0.01,0.025,0.05,0.1,0.25,0.5,1,2.5",
         "--providers.kubernetesgateway=true",
+        // The quickstart brings a Traefik of its own, in a Pod. Both have the same controller name.
+        "--providers.kubernetesgateway.labelselector=app.kubernetes.io/part-of!=quickstart",
         "--providers.kubernetesgateway.statusaddress.ip=10.250.0.1",
     ];
     let mut traefik = component(

@@ -1,11 +1,13 @@
 //! `shop`: the demo's application, an HTTP server that fails, dawdles, crashes or never gets ready as told.
 //!
 //! Everything about its behaviour comes from the environment, so that two values of one variable make a
-//! good and a bad version of it. It draws its failures from a counter, so a rate is met exactly.
+//! good and a bad version of it. It draws its failures from a counter, so a rate is met exactly. With `LOAD_URL` it is
+//! a client instead, see [`client`].
 
 // The rule protects decisions of the operator, which must be repeatable; this is a test's server.
 #![allow(clippy::disallowed_methods)]
 
+mod client;
 mod metrics;
 mod settings;
 
@@ -33,24 +35,26 @@ struct Shop {
 }
 
 fn main() -> ExitCode {
-    let settings = match Settings::read(|name| std::env::var(name).ok()) {
-        Ok(settings) => settings,
-        Err(error) => {
-            eprintln!("shop: {error}");
-            return ExitCode::from(2);
-        }
-    };
-    let served = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .and_then(|runtime| runtime.block_on(serve(settings)));
-    match served {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("shop: {error}");
+    let variable = |name: &str| std::env::var(name).ok();
+    let ended = client::read(variable).and_then(|asked| match asked {
+        Some(config) => Ok(in_runtime(client::run(config))),
+        None => Settings::read(variable).map(|settings| in_runtime(async { Ok(serve(settings).await?) })),
+    });
+    match ended {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(error)) => {
+            eprintln!("shop: {error:#}");
             ExitCode::FAILURE
         }
+        Err(error) => {
+            eprintln!("shop: {error}");
+            ExitCode::from(2)
+        }
     }
+}
+
+fn in_runtime(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
 }
 
 async fn serve(settings: Settings) -> std::io::Result<()> {

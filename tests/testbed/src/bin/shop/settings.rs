@@ -85,11 +85,11 @@ impl Settings {
 }
 
 /// A variable's value; one that is set to nothing counts as not set.
-fn text(variable: &impl Fn(&str) -> Option<String>, name: &str) -> Option<String> {
+pub(crate) fn text(variable: &impl Fn(&str) -> Option<String>, name: &str) -> Option<String> {
     variable(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
 }
 
-fn parsed<T>(
+pub(crate) fn parsed<T>(
     variable: &impl Fn(&str) -> Option<String>,
     name: &str,
     wanted: &str,
@@ -101,7 +101,7 @@ fn parsed<T>(
     parse(&value).map(Some).ok_or_else(|| format!("{name} is {value:?}: give {wanted}"))
 }
 
-fn duration(variable: &impl Fn(&str) -> Option<String>, name: &str) -> Result<Option<Duration>, String> {
+pub(crate) fn duration(variable: &impl Fn(&str) -> Option<String>, name: &str) -> Result<Option<Duration>, String> {
     parsed(variable, name, "a time such as 250ms, 2s or 1m", testbed::duration::parse)
 }
 
