@@ -37,6 +37,7 @@ mod policies;
 mod promotion;
 mod prompt;
 mod provider;
+mod quickstart;
 mod quiet;
 mod records;
 mod refused;
