@@ -25,6 +25,10 @@ pub enum ConditionType {
 }
 
 impl ConditionType {
+    /// All of them, in the order in which they are told.
+    pub const ALL: [Self; 6] =
+        [Self::Ready, Self::Reconciling, Self::Stalled, Self::Complete, Self::Gated, Self::AnalysisReady];
+
     /// Conditions that are removed instead of being set to False, because their presence alone means something.
     pub const fn abnormal(self) -> bool {
         match self {

@@ -20,15 +20,6 @@ struct Case {
     reasons: Reasons,
 }
 
-const ALL: [ConditionType; 6] = [
-    ConditionType::Ready,
-    ConditionType::Reconciling,
-    ConditionType::Stalled,
-    ConditionType::Complete,
-    ConditionType::Gated,
-    ConditionType::AnalysisReady,
-];
-
 /// Refusals that are about what can be read of stable.
 const UNREADABLE: &[&str] = &[
     "BudgetBurning",
@@ -171,7 +162,7 @@ kubectl wait --for=condition=Ready --for=condition=Gated rollouts.sluice.dev/sho
 /// The page.
 pub(super) fn markdown() -> String {
     let mut text = HEAD.to_owned();
-    for of in ALL {
+    for of in ConditionType::ALL {
         let rows: Vec<Vec<String>> = cases(of)
             .iter()
             .map(|case| {

@@ -27,15 +27,6 @@ const PHASES: [Phase; 16] = [
     Phase::Disabled,
 ];
 
-const CONDITIONS: [ConditionType; 6] = [
-    ConditionType::Ready,
-    ConditionType::Reconciling,
-    ConditionType::Stalled,
-    ConditionType::Complete,
-    ConditionType::Gated,
-    ConditionType::AnalysisReady,
-];
-
 const STATUSES: [(ConditionStatus, &str); 3] =
     [(ConditionStatus::True, "true"), (ConditionStatus::False, "false"), (ConditionStatus::Unknown, "unknown")];
 
@@ -74,7 +65,7 @@ pub(super) fn encode(all: &[Seen<'_>], families: &mut Families<'_, '_>) -> fmt::
         "1 for the status that each condition has, 0 for the others",
         |put| {
             all.iter().try_for_each(|seen| {
-                CONDITIONS.iter().try_for_each(|type_| {
+                ConditionType::ALL.iter().try_for_each(|type_| {
                     let condition = seen.status.conditions.iter().find(|condition| condition.type_ == *type_);
                     STATUSES.iter().try_for_each(|(status, word)| {
                         let labels = [
