@@ -68,7 +68,7 @@ impl Cli {
                 Ok(())
             }
             Command::Reasons { name: Some(name) } => explain(&name),
-            Command::Reference { dir } => write_reference(&dir),
+            Command::Reference { dir } => write_into(&dir, reference::pages()?),
             Command::Steps => {
                 print!("{}", steps::diagram());
                 Ok(())
@@ -91,22 +91,23 @@ fn explain(name: &str) -> anyhow::Result<()> {
 }
 
 fn write_crds(dir: Option<PathBuf>) -> anyhow::Result<()> {
-    for (file, definition) in crds::all()? {
-        let text = crds::yaml(&definition)?;
-        match &dir {
-            Some(dir) => {
-                let path = dir.join(file);
-                std::fs::write(&path, text).with_context(|| format!("{} cannot be written", path.display()))?;
-                println!("{}", path.display());
-            }
-            None => println!("---\n{text}"),
-        }
+    let definitions = crds::all()?.into_iter().map(|(file, definition)| Ok((file, crds::yaml(&definition)?)));
+    let definitions: Vec<_> = definitions.collect::<anyhow::Result<_>>()?;
+    if let Some(dir) = dir {
+        return write_into(&dir, definitions);
+    }
+    for (_, text) in definitions {
+        println!("---\n{text}");
     }
     Ok(())
 }
 
-fn write_reference(dir: &Path) -> anyhow::Result<()> {
-    for (file, text) in reference::pages()? {
+/// Writes generated files into a folder, and says which.
+pub(crate) fn write_into(
+    dir: &Path,
+    files: impl IntoIterator<Item = (impl AsRef<Path>, String)>,
+) -> anyhow::Result<()> {
+    for (file, text) in files {
         let path = dir.join(file);
         std::fs::write(&path, text).with_context(|| format!("{} cannot be written", path.display()))?;
         println!("{}", path.display());

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 
+use crate::cli::write_into;
 use crate::rights::usage::Usage;
 use crate::rights::{self, ACCOUNT, NAMESPACE};
 
@@ -38,11 +39,7 @@ impl Args {
     /// Does what was asked for.
     pub fn run(self) -> anyhow::Result<()> {
         if let Some(dir) = self.dir {
-            for (file, text) in rights::manifests() {
-                let path = dir.join(file);
-                std::fs::write(&path, text).with_context(|| format!("{} cannot be written", path.display()))?;
-                println!("{}", path.display());
-            }
+            write_into(&dir, rights::manifests())?;
         } else if let Some(namespace) = self.in_namespace {
             print!("{}", rights::in_namespace(&namespace));
         } else if self.audit.is_empty() {

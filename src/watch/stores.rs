@@ -405,14 +405,11 @@ fn not_served(error: &watcher::Error) -> bool {
 
 /// What a cache keeps of an object.
 pub fn kept<K: Concerns>(mut object: K) -> K {
-    trim(&mut object);
     object.slim();
     object
 }
 
-/// Takes off what nobody reads: managedFields are the larger part of most objects.
+/// Takes off what nobody reads and may be as large as the object; managedFields were passed over while reading.
 fn trim<K: Resource>(object: &mut K) {
-    // Not emptied: an empty list keeps its room.
-    object.meta_mut().managed_fields = None;
     object.annotations_mut().remove("kubectl.kubernetes.io/last-applied-configuration");
 }

@@ -12,6 +12,7 @@ mod files;
 use files::{Document, objects, parts, root};
 
 use crate::harness::app::App;
+use crate::harness::asking::answered;
 use crate::harness::gateway::{Client, assert_unharmed};
 use crate::harness::look::{self, percents, text, weights};
 use crate::harness::record::Kind;
@@ -195,14 +196,8 @@ async fn approve(world: &World, step: &str) {
     let mut approval: Value = approval;
     approval["spec"]["release"] = json!(release);
     let person = ["create", "-f", "-", "-o", "name", "--as=lena", "--as-group=payments-leads"];
-    let ended = world.kubectl(&person, Some(approval.to_string())).await;
-    assert!(ended.ok, "{}", ended.err);
-    let name = ended.out.trim().rsplit('/').next().unwrap_or_default().to_owned();
-    let answer = world
-        .until(&format!("Intervention {name} is answered"), 30, |now| {
-            now.get(Kind::Intervention, &name).filter(|asked| !text(asked, "/status/result").is_empty()).cloned()
-        })
-        .await;
+    let created = world.kubectl(&person, Some(approval.to_string())).await;
+    let (_, answer) = answered(world, &created).await;
     assert_eq!(text(&answer, "/status/result"), "Honoured", "{answer:#}");
     assert_eq!(text(&answer, "/spec/requestedBy"), "lena");
     eprintln!("  {}", text(&answer, "/status/message"));

@@ -153,9 +153,7 @@ fn the_page_and_the_testbed_have_the_same_versions() {
 }
 
 /// A program of the testbed as the image that a manifest names. It must be of the version that the image is.
-fn pack(name: &str, program: &Path, version: &str, place: &str) {
-    let layout = Layout::new(Testbed::current().unwrap().name()).unwrap();
-    let parts = lifecycle::parts_of(&layout).unwrap();
+fn pack(layout: &Layout, parts: &Parts, name: &str, program: &Path, version: &str, place: &str) {
     let said = Command::new(program).arg(version).output().unwrap();
     let said = String::from_utf8_lossy(&said.stdout).to_lowercase().replace("version:", "version").replace("  ", "");
     let tag = version_after(name, ":v");
@@ -163,7 +161,7 @@ fn pack(name: &str, program: &Path, version: &str, place: &str) {
     let archive = layout.path(&format!("quickstart-{}.tar", place.replace('/', "-")));
     let image = Image { tag: name.to_owned(), entrypoint: place.to_owned(), ..Image::default() };
     image::write(&image, program, &archive).unwrap();
-    lifecycle::import_image(&layout, &parts, &archive).unwrap();
+    lifecycle::import_image(layout, parts, &archive).unwrap();
     std::fs::remove_file(archive).unwrap();
 }
 
@@ -177,8 +175,13 @@ fn images() -> Vec<String> {
     manifests.lines().filter_map(|line| line.trim().strip_prefix("image: ")).map(whole).collect()
 }
 
+fn layout() -> Layout {
+    Layout::new(Testbed::current().unwrap().name()).unwrap()
+}
+
 fn pack_all() {
-    let parts: Parts = lifecycle::parts_of(&Layout::new(Testbed::current().unwrap().name()).unwrap()).unwrap();
+    let layout = layout();
+    let parts = lifecycle::parts_of(&layout).unwrap();
     let programs: Vec<(PathBuf, &str, &str)> = vec![
         (parts.python_program("traefik"), "version", "/usr/local/bin/traefik"),
         (parts.debian_program("prometheus"), "--version", "/bin/prometheus"),
@@ -186,7 +189,7 @@ fn pack_all() {
     let images = images();
     assert_eq!(images.len(), programs.len(), "{images:?}");
     for (name, (program, version, place)) in images.iter().zip(programs) {
-        pack(name, &program, version, place);
+        pack(&layout, &parts, name, &program, version, place);
     }
 }
 
@@ -301,8 +304,7 @@ kubectl logs -n quickstart deployment/client --tail=5";
                 let _ = shell(look).status();
             }
             sweep().await;
-            let layout = Layout::new(Testbed::current().unwrap().name()).unwrap();
-            let socket = layout.containerd_socket().display().to_string();
+            let socket = layout().containerd_socket().display().to_string();
             run(&format!("ctr --address {socket} --namespace k8s.io images rm {}", images().join(" "))).await;
             if let Err(panic) = outcome {
                 resume_unwind(panic);

@@ -1,7 +1,7 @@
 //! The examples are what the documentation says they are.
 
 pub mod files;
-mod schema;
+pub mod schema;
 mod tree;
 
 use std::path::Path;

@@ -93,8 +93,7 @@ impl Counted<'_> {
 }
 
 /// The series of every answer that count for one of the versions.
-fn counted<'a>(counts: &Counts, answers: &[Answered<'a>]) -> Vec<Counted<'a>> {
-    let late = lateness(answers);
+fn counted<'a>(counts: &Counts, answers: &[Answered<'a>], late: &[Duration]) -> Vec<Counted<'a>> {
     let part = |(question, Answered { ask, series, at: _ }): (usize, &Answered<'a>)| {
         series.iter().filter_map(move |series| Some((question, series, counts.part(ask, series)?))).collect::<Vec<_>>()
     };
@@ -111,7 +110,8 @@ fn counted<'a>(counts: &Counts, answers: &[Answered<'a>]) -> Vec<Counted<'a>> {
 
 /// Counts every sample that is new to `state`, advances it, and returns what was new.
 pub(super) fn fold(state: &mut TrafficState, counts: &Counts, answers: &[Answered<'_>], bounds: &Bounds) -> News {
-    let counted = counted(counts, answers);
+    let late = lateness(answers);
+    let counted = counted(counts, answers, &late);
     // Questions are answered one after the other: what one of them has and another has not yet been asked for waits,
     // so that errors and the requests that they belong to are counted together.
     let newest = |series: &[Series]| series.iter().flat_map(|one| one.samples.last()).map(|sample| sample.at).max();
@@ -121,7 +121,7 @@ pub(super) fn fold(state: &mut TrafficState, counts: &Counts, answers: &[Answere
     // Series that ended long ago (a counter that was renamed) hold nothing back; those of a question whose last answer
     // is old, because the server or the operator is busy, do.
     let ended = earlier(latest, times(bounds.scrape, ENDED_SCRAPES));
-    let known = answers.iter().zip(lateness(answers)).filter_map(|(one, late)| Some((newest(one.series)?, late)));
+    let known = answers.iter().zip(&late).filter_map(|(one, late)| Some((newest(one.series)?, *late)));
     let horizon = known.filter(|(at, late)| *at >= earlier(ended, *late)).map(|(at, _)| at).min();
     let horizon = horizon.unwrap_or(latest);
     let first = state.until.is_none();

@@ -48,16 +48,21 @@ pub async fn try_ask(world: &World, user: &str, action: &str, reason: &str) -> E
     world.kubectl(&["create", "-f", "-", "-o", "name", &as_user], Some(body.to_string())).await
 }
 
-/// Asks for something of Rollout `shop` and waits until it is answered.
-pub async fn ask(world: &World, user: &str, action: &str, reason: &str) -> Answer {
-    let ended = try_ask(world, user, action, reason).await;
-    assert!(ended.ok, "{action} by {user}: {}", ended.err);
-    let name = ended.out.trim().rsplit('/').next().unwrap_or_default().to_owned();
+/// The Intervention that `kubectl create -o name` has made, once it is answered.
+pub async fn answered(world: &World, created: &Ended) -> (String, Value) {
+    assert!(created.ok, "{}", created.err);
+    let name = created.out.trim().rsplit('/').next().unwrap_or_default().to_owned();
     let answered = world
         .until(&format!("Intervention {name} is answered"), 30, |now| {
             now.get(Kind::Intervention, &name).filter(|asked| !text(asked, "/status/result").is_empty()).cloned()
         })
         .await;
+    (name, answered)
+}
+
+/// Asks for something of Rollout `shop` and waits until it is answered.
+pub async fn ask(world: &World, user: &str, action: &str, reason: &str) -> Answer {
+    let (name, answered) = answered(world, &try_ask(world, user, action, reason).await).await;
     assert_eq!(text(&answered, "/spec/requestedBy"), user);
     let history = world.record.history(Kind::Intervention, &name);
     let seen = |what: &str, wanted: fn(&Value) -> bool| {

@@ -1,11 +1,53 @@
-//! What a structural schema of a CRD says of an object: the same complaints as the API server with
-//! `--validate=strict`, without its rules (CEL), which kube checks.
+//! What the API server says of an object of this project with `--validate=strict`: by the structural schema of its CRD,
+//! and by its rules (CEL), which kube checks.
 
+use kube::CustomResourceExt;
+use kube::core::cel::validate_cel;
 use regex::Regex;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
+use sluice::api::{
+    DecisionLog, Intervention, MetricsProvider, NotificationSink, Postmortem, Reclassification, Release, ReworkEvent,
+    Rollout,
+};
+
+/// Everything that is wrong with an object, of whose metadata and version nothing is asked.
+pub fn complaints(object: &Value) -> Vec<String> {
+    let kind = object["kind"].as_str().unwrap_or_default();
+    let definition =
+        sluice::crds::all().unwrap().into_iter().find(|(_, definition)| definition.spec.names.kind == kind);
+    let Some((_, definition)) = definition else { return vec![format!("there is no kind {kind:?}")] };
+    let schema = serde_json::to_value(&definition.spec.versions[0].schema).unwrap();
+    let properties = &schema["openAPIV3Schema"]["properties"];
+    let parts = ["spec", "status"].into_iter().filter(|part| !object[part].is_null());
+    let found: Vec<String> = parts.flat_map(|part| problems(&properties[part], &object[part], part)).collect();
+    if !found.is_empty() {
+        return found;
+    }
+    let taken = match kind {
+        "Rollout" => taken::<Rollout>(object),
+        "Release" => taken::<Release>(object),
+        "ReworkEvent" => taken::<ReworkEvent>(object),
+        "DecisionLog" => taken::<DecisionLog>(object),
+        "Intervention" => taken::<Intervention>(object),
+        "Reclassification" => taken::<Reclassification>(object),
+        "Postmortem" => taken::<Postmortem>(object),
+        "MetricsProvider" => taken::<MetricsProvider>(object),
+        "NotificationSink" => taken::<NotificationSink>(object),
+        other => Err(format!("{other} is not looked at")),
+    };
+    taken.err().into_iter().collect()
+}
+
+/// Decodes an object and asks the rules of its schema.
+fn taken<K: DeserializeOwned + Serialize + CustomResourceExt>(object: &Value) -> Result<(), String> {
+    let decoded: K = serde_json::from_value(object.clone()).map_err(|error| error.to_string())?;
+    validate_cel(&decoded).map_err(|error| format!("{error:?}"))
+}
 
 /// Everything that is wrong with a value, each with its path.
-pub fn problems(schema: &Value, value: &Value, path: &str) -> Vec<String> {
+fn problems(schema: &Value, value: &Value, path: &str) -> Vec<String> {
     let mut found = Vec::new();
     look(schema, value, path, &mut found);
     found

@@ -77,9 +77,9 @@ fn environment(deployment: &Value) -> Vec<(String, Value)> {
     all.map(|one| (one["name"].as_str().unwrap().to_owned(), one["value"].clone())).collect()
 }
 
-/// kubectl or helm as the testbed has it: another version may write the same objects in other words. `None` where it is
-/// not in the cache and need not be.
-fn tool(name: &str, test: &str) -> Option<PathBuf> {
+/// A program such as kubectl or helm as the testbed has it: another version may write the same objects in other words.
+/// `None` where it is not in the cache and need not be.
+pub fn tool(name: &str, test: &str) -> Option<PathBuf> {
     let required = std::env::var("SLUICE_REQUIRE_CLUSTER").as_deref() == Ok("1");
     let found = Parts::tool(name, required);
     assert!(!required || found.as_ref().is_ok_and(Option::is_some), "{test}: {name} is required: {found:?}");
