@@ -39,6 +39,8 @@ pub(super) struct Outbox {
     /// Since when this process looks.
     began: Timestamp,
     status: NotificationSinkStatus,
+    /// Of the spec that was last tried by.
+    generation: i64,
     after: Timestamp,
     /// In the order of time.
     recent: Vec<Settled>,
@@ -68,6 +70,7 @@ impl Outbox {
         Self {
             uid: uid.to_owned(),
             began: now,
+            generation: status.observed_generation,
             status,
             after,
             recent,
@@ -84,6 +87,15 @@ impl Outbox {
     /// Nothing up to this time is looked at any more.
     pub(super) const fn after(&self) -> Timestamp {
         self.after
+    }
+
+    /// Takes note of the spec: one that was changed is tried at once, as if nothing had failed.
+    pub(super) const fn meets(&mut self, generation: i64) {
+        if self.generation != generation {
+            self.generation = generation;
+            self.failures = 0;
+            self.next_try = None;
+        }
     }
 
     /// What is to be delivered now. Gives up what has become too old.

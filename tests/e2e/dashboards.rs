@@ -11,11 +11,12 @@ use crate::harness::world::World;
 use crate::harness::{prometheus, shared};
 
 /// What a query of a panel says that shows only what is wrong.
-const WRONG: [&str; 4] = [
+const WRONG: [&str; 5] = [
     "sluice_reconcile_errors_total",
     "1 - sluice_watch_ready",
     "sluice_prometheus_query_errors_total",
     "sluice_watch_errors",
+    "sluice_notification_sink",
 ];
 /// How long after the last attempt every figure is told: they are counted every five seconds.
 const SOON: Duration = Duration::from_secs(30);

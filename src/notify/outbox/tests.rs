@@ -140,6 +140,29 @@ fn pauses_double_and_end_with_the_first_that_is_taken() {
 }
 
 #[test]
+fn a_sink_that_is_changed_is_tried_at_once_and_only_once() {
+    let mut outbox = outbox(0);
+    let happened = seconds([1]);
+    let try_at = |outbox: &mut Outbox, second| {
+        let Some(event) = outbox.next(&happened, at(second)) else { return false };
+        outbox.failed(event, DOWN, at(second));
+        true
+    };
+    for round in 0..10 {
+        assert!(try_at(&mut outbox, 1000 * (round + 1)));
+    }
+    outbox.meets(0);
+    assert!(!try_at(&mut outbox, 10_001), "the same spec waits");
+    outbox.meets(2);
+    assert!(try_at(&mut outbox, 10_001));
+    outbox.meets(2);
+    assert!(!try_at(&mut outbox, 10_001), "also if it could not be written down that it was tried");
+    // It begins with short pauses again.
+    assert!(try_at(&mut outbox, 10_002));
+    assert_eq!(outbox.status(2).failing_since, Some(at(1000)));
+}
+
+#[test]
 fn what_is_a_day_old_is_given_up_and_counted() {
     let mut outbox = outbox(0);
     let happened = seconds([1, 2, 90_000]);

@@ -11,6 +11,7 @@ mod encode;
 mod past;
 mod queries;
 mod records;
+mod sinks;
 mod states;
 mod waves;
 
@@ -33,7 +34,7 @@ use counted::{Counted, Key};
 use encode::Families;
 use queries::QueryErrors;
 
-use crate::api::{MetricsProvider, Release, ReworkEvent, Rollout, RolloutSpec, RolloutStatus};
+use crate::api::{MetricsProvider, NotificationSink, Release, ReworkEvent, Rollout, RolloutSpec, RolloutStatus};
 use crate::decide::measure::FailureClass;
 use crate::delivery::Live;
 use crate::leadership::Leadership;
@@ -79,6 +80,8 @@ pub struct Sources {
     pub reworks: Store<ReworkEvent>,
     /// MetricsProviders.
     pub providers: Store<MetricsProvider>,
+    /// NotificationSinks.
+    pub sinks: Store<NotificationSink>,
     /// The delivery figures.
     pub delivery: Live,
     /// How well each kind is being watched.
@@ -95,6 +98,7 @@ impl Sources {
             releases: stores.releases.clone(),
             reworks: stores.reworks.clone(),
             providers: stores.providers.clone(),
+            sinks: stores.sinks.clone(),
             delivery: delivery.clone(),
             freshness: stores.freshness.clone(),
             leadership: leadership.clone(),
@@ -231,7 +235,7 @@ impl fmt::Debug for Told {
 
 impl Collector for Told {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let Sources { rollouts, releases, reworks, providers, delivery, freshness, leadership } = &self.sources;
+        let Sources { rollouts, releases, reworks, providers, sinks, delivery, freshness, leadership } = &self.sources;
         let mut families = Families(&mut encoder);
         let leads = leadership.may_write();
         families.gauges("leader", "1 while this process holds the Lease and decides", |put| {
@@ -270,6 +274,7 @@ impl Collector for Told {
         self.counted.encode(&known, &mut families)?;
         records::rework(reworks, &known, &mut families)?;
         records::durations(releases, &known, &mut families)?;
+        sinks::encode(sinks, &mut families)?;
         delivery::encode(delivery, &all, &known, &mut families)
     }
 }

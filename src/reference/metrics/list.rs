@@ -94,6 +94,10 @@ pub const FAMILIES: &[Family] = &[
         &["namespace", "outcome"],
         "waiting for people and windows is part of it; `outcome` is `promoted`, `rolled_back`, `failed_before_exposure`, `aborted`, `superseded` or `bypassed`",
     ),
+    family(Of::Sink, "sluice_notification_sink_failing", &["sink"], "0 also when one delivery was refused for good"),
+    family(Of::Sink, "sluice_notification_sink_pending", &["sink"], "–"),
+    family(Of::Sink, "sluice_notification_sink_delivered_total", &["sink"], "–"),
+    family(Of::Sink, "sluice_notification_sink_dropped_total", &["sink"], "–"),
     family(Of::Delivery, "sluice_delivery_deployments", &["namespace", "name", "team", "window"], "of the `window`"),
     family(
         Of::Delivery,

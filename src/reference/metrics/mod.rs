@@ -12,7 +12,7 @@ use kube::runtime::reflector::store::Writer;
 pub use list::FAMILIES;
 
 use super::{cell, table};
-use crate::api::{MetricsProvider, Reclassification, Release, ReworkEvent, Rollout};
+use crate::api::{MetricsProvider, NotificationSink, Reclassification, Release, ReworkEvent, Rollout};
 use crate::delivery::Live;
 use crate::leadership::Leadership;
 use crate::record::metrics::{self, Sources};
@@ -25,6 +25,8 @@ pub enum Of {
     Rollout,
     /// The Releases of a namespace.
     Namespace,
+    /// A NotificationSink that exists.
+    Sink,
     /// A service as the delivery figures know it.
     Delivery,
     /// A process of the operator.
@@ -32,12 +34,13 @@ pub enum Of {
 }
 
 impl Of {
-    const ALL: [Self; 4] = [Self::Rollout, Self::Namespace, Self::Delivery, Self::Process];
+    const ALL: [Self; 5] = [Self::Rollout, Self::Namespace, Self::Sink, Self::Delivery, Self::Process];
 
     const fn title(self) -> &'static str {
         match self {
             Self::Rollout => "Of each Rollout",
             Self::Namespace => "Of each namespace",
+            Self::Sink => "Of each NotificationSink",
             Self::Delivery => "Delivery figures",
             Self::Process => "Of each process",
         }
@@ -48,6 +51,9 @@ impl Of {
             Self::Rollout => "Told by the replica that leads, of every Rollout that exists.",
             Self::Namespace => {
                 "Told by the replica that leads, of all Releases of a namespace, also those whose Rollout is gone."
+            }
+            Self::Sink => {
+                "Told by the replica that leads, as the [status](../notifications.md#is-it-working) of the sink says."
             }
             Self::Delivery => {
                 "Told by the replica that leads: those of [`sluice report`](../figures.md), for each `window` (`7d`, `28d`, \
@@ -124,6 +130,7 @@ fn told() -> anyhow::Result<BTreeMap<String, Declared>> {
         releases: releases.as_reader(),
         reworks: reworks.as_reader(),
         providers: Writer::<MetricsProvider>::default().as_reader(),
+        sinks: Writer::<NotificationSink>::default().as_reader(),
         delivery: Live::new(releases.as_reader(), reworks.as_reader(), reclassifications.as_reader()),
         freshness: Freshness::default(),
         leadership: Leadership::always(),

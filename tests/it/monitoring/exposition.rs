@@ -10,7 +10,7 @@ use sluice::decide::measure::FailureClass;
 use sluice::prometheus::QueryObserver;
 use sluice::watch::RolloutRef;
 
-use super::told::{Told, put, release, rework, rollout, shop};
+use super::told::{Told, put, release, rework, rollout, shop, sink};
 
 const SHOP: [(&str, &str); 2] = [("namespace", "demo"), ("name", "shop")];
 
@@ -85,6 +85,21 @@ fn every_counter_stands_at_zero_before_anything_happened() {
         assert_eq!(read.value("sluice_prometheus_query_errors_total", &labels), Some(0.0));
     }
     assert_eq!(read.value("sluice_reconciles_total", &[("reason", "conflict")]), Some(0.0));
+}
+
+#[test]
+fn a_sink_is_told_of_as_its_status_says() {
+    let mut told = Told::new(true);
+    put(&mut told.sinks, sink("new", json!(null)));
+    let failing = json!({"delivered": 41, "dropped": 2, "pending": 3, "failingSince": "2026-01-01T00:00:00Z"});
+    put(&mut told.sinks, sink("away", failing));
+    let read = told.read();
+    let value = |of: &str, name| read.value(&format!("sluice_notification_sink_{of}"), &[("sink", name)]);
+    let all = |name| ["failing", "pending", "delivered_total", "dropped_total"].map(|of| value(of, name));
+    assert_eq!(all("new"), [Some(0.0); 4]);
+    assert_eq!(all("away"), [Some(1.0), Some(3.0), Some(41.0), Some(2.0)]);
+    told.sinks.apply_watcher_event(&Event::Delete(serde_json::from_value(sink("away", json!(null))).unwrap()));
+    assert_eq!(told.read().with("sink", "away"), 0);
 }
 
 #[test]

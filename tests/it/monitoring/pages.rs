@@ -6,7 +6,7 @@ use serde_json::json;
 use sluice::reference::FAMILIES;
 
 use super::delivery::{history, now};
-use super::told::{Told, put, shop};
+use super::told::{Told, put, shop, sink};
 use super::{alerts, path, text};
 
 #[test]
@@ -83,6 +83,7 @@ async fn every_row_has_the_labels_that_are_told() {
         json!({"apiVersion": "sluice.dev/v1alpha1", "kind": "MetricsProvider", "metadata": {"name": "cluster"},
             "spec": {"address": "http://prometheus:9090"}}),
     );
+    put(&mut told.sinks, sink("chat", json!(null)));
     put(&mut told.rollouts, shop());
     let with = |name: &str, run: serde_json::Value, watching: serde_json::Value| {
         let mut one = shop();

@@ -4,7 +4,7 @@ use kube::core::DeserializeGuard;
 use kube::runtime::reflector::{Lookup, store::Writer};
 use kube::runtime::watcher::Event;
 use serde_json::{Value, json};
-use sluice::api::{MetricsProvider, Reclassification, Release, ReworkEvent, Rollout};
+use sluice::api::{MetricsProvider, NotificationSink, Reclassification, Release, ReworkEvent, Rollout};
 use sluice::delivery::Live;
 use sluice::leadership::{Leadership, Term};
 use sluice::record::metrics::{self, Metrics, Sources};
@@ -18,6 +18,7 @@ pub struct Told {
     pub releases: Writer<Release>,
     pub reworks: Writer<ReworkEvent>,
     pub providers: Writer<MetricsProvider>,
+    pub sinks: Writer<NotificationSink>,
     pub reclassifications: Writer<Reclassification>,
     pub delivery: Live,
     pub metrics: Metrics,
@@ -43,7 +44,7 @@ impl Told {
     /// Nothing, told by the leader or a standby.
     pub fn new(leads: bool) -> Self {
         let (rollouts, releases) = (Writer::default(), Writer::default());
-        let (reworks, providers) = (Writer::default(), Writer::default());
+        let (reworks, providers, sinks) = (Writer::default(), Writer::default(), Writer::<NotificationSink>::default());
         let reclassifications = Writer::default();
         let delivery = Live::new(releases.as_reader(), reworks.as_reader(), reclassifications.as_reader());
         let (terms, told) = tokio::sync::watch::channel(if leads { Term::Always } else { Term::Standby });
@@ -54,14 +55,26 @@ impl Told {
             releases: releases.as_reader(),
             reworks: reworks.as_reader(),
             providers: providers.as_reader(),
+            sinks: sinks.as_reader(),
             delivery: delivery.clone(),
             freshness,
             leadership: Leadership::told(told),
         });
-        Self { rollouts, releases, reworks, providers, reclassifications, delivery, metrics, registry, _terms: terms }
+        Self {
+            rollouts,
+            releases,
+            reworks,
+            providers,
+            sinks,
+            reclassifications,
+            delivery,
+            metrics,
+            registry,
+            _terms: terms,
+        }
     }
 
-    /// One Rollout in its second wave, one at rest that nothing is known of, what was recorded, and a provider.
+    /// One Rollout in its second wave, one at rest that nothing is known of, what was recorded, a provider and a sink.
     pub fn known() -> Self {
         let mut told = Self::new(true);
         put(
@@ -71,6 +84,7 @@ impl Told {
                 "spec": {"address": "http://prometheus:9090"},
             }),
         );
+        put(&mut told.sinks, sink("chat", json!({"delivered": 3})));
         put(&mut told.rollouts, shop());
         put(&mut told.rollouts, rollout("cart", json!([{"name": "errors", "errorRatio": {}}]), json!(null)));
         put(&mut told.releases, release("shop-1", "Promoted", "2026-01-01T10:00:00Z", "2026-01-01T10:45:00Z"));
@@ -94,6 +108,14 @@ impl Told {
     pub fn read(&self) -> Exposition {
         read(&self.text())
     }
+}
+
+/// A sink and how its deliveries go.
+pub fn sink(name: &str, status: Value) -> Value {
+    json!({
+        "apiVersion": "sluice.dev/v1alpha1", "kind": "NotificationSink", "metadata": {"name": name},
+        "spec": {"url": "https://example.com/hook"}, "status": status,
+    })
 }
 
 /// A Rollout of the namespace `demo`.

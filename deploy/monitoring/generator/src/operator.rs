@@ -91,6 +91,15 @@ pub(crate) fn dashboard() -> Value {
                 )],
             ),
             lines(
+                "Notifications that wait or were given up",
+                "By NotificationSink; given up in 10 minutes. RolloutNotificationsFailing fires when nothing is taken for 5 minutes.",
+                "short",
+                &[
+                    ("max by (sink) (sluice_notification_sink_pending) > 0", "{{sink}}: waiting"),
+                    ("max by (sink) (increase(sluice_notification_sink_dropped_total[10m])) > 0", "{{sink}}: given up"),
+                ],
+            ),
+            lines(
                 "Time of a question",
                 "Median and 99%.",
                 "s",
