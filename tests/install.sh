@@ -19,5 +19,14 @@ kubectl apply -f deploy/install.yaml > /dev/null
 kubectl apply -f examples/shop/provider.yaml > /dev/null
 # The same tag may name another image than last time.
 kubectl -n sluice-system delete pod -l app.kubernetes.io/name=sluice --ignore-not-found > /dev/null
-kubectl -n sluice-system rollout status deployment/sluice --timeout=90s
+kubectl -n sluice-system rollout status deployment/sluice --timeout=90s || {
+  {
+    echo "install.sh: the operator did not become ready; its pods, and what was said of them:"
+    kubectl -n sluice-system get pods -o wide
+    kubectl -n sluice-system events --types=Warning | tail -5
+    kubectl -n sluice-system logs -l app.kubernetes.io/name=sluice --tail=5 --prefix
+    echo "look further with: $testbed exec --name $name -- bash; take it down with: $testbed down --name $name"
+  } >&2
+  exit 1
+}
 "$testbed" rules --name "$name" deploy/monitoring/alerts.yaml

@@ -8,7 +8,7 @@ use super::plan::Write;
 use super::routing::keep_weights;
 use super::snapshot::{ReplicaSetFacts, Workload};
 use super::time::{elapsed, human};
-use super::words::grouped;
+use super::words::{grouped, several};
 use super::{attempt, rest, scaler, waves};
 use crate::api::{Outcome, Phase};
 
@@ -78,10 +78,10 @@ fn promoted(d: &mut Draft<'_>, set: &ReplicaSetFacts) {
     }
     let took = run.times.requested_at.map(|then| human(elapsed(s.now, then))).unwrap_or_default();
     let passed = run.timeline.iter().filter(|entry| entry.reason == "WavePassed").count();
+    let waves = several(u64::try_from(passed).unwrap_or(u64::MAX), "wave");
     let skipped = run.timeline.iter().any(|entry| entry.reason == "WavesSkipped");
     let rest = if skipped { ", the rest skipped by a person" } else { "" };
-    let summary =
-        format!("promoted after {took} and {passed} waves{rest}: {requests} canary requests, no signal breached");
+    let summary = format!("promoted after {took} and {waves}{rest}: {requests} canary requests, no signal breached");
     let mut end = End::taken_back("Promoted", summary);
     end.outcome = Outcome::Promoted;
     d.end(end);

@@ -4,6 +4,7 @@ use super::attempt::{IMAGES, begin, serves};
 use super::draft::{AnalysisWord, Draft, End, Standing};
 use super::plan::{Severity, Write};
 use super::snapshot::{ReplicaSetFacts, Sought, Workload};
+use super::words::several;
 use super::{after, change, gate, leftovers, preflight};
 
 use crate::api::{Duration, GateMode, OnRollback, Outcome, Phase, Revision, RolloutStatus, Run, VerdictWord, names};
@@ -148,7 +149,12 @@ fn stable(d: &mut Draft<'_>, workload: &Workload) -> Option<Revision> {
             format!("adopted.{}", names::short(&stable.digest)),
             "Adopted",
             "Adopt",
-            format!("Deployment {} runs {} on {} pods; it is taken as stable", workload.name, set.name, set.replicas),
+            format!(
+                "Deployment {} runs {} on {}; it is taken as stable",
+                workload.name,
+                set.name,
+                several(set.replicas, "pod")
+            ),
         );
         return Some(stable);
     }
@@ -242,8 +248,8 @@ fn successor(d: &mut Draft<'_>, workload: &Workload, stable: &Revision) -> Optio
         "Adopted",
         "Adopt",
         format!(
-            "nothing is left of the stable version {} (ReplicaSet {}); {}, which runs on {} pods of Deployment {}, is taken as stable",
-            names::short(&stable.digest), stable.replica_set, one.name, one.replicas, workload.name
+            "nothing is left of the stable version {} (ReplicaSet {}); {}, which runs on {} of Deployment {}, is taken as stable",
+            names::short(&stable.digest), stable.replica_set, one.name, several(one.replicas, "pod"), workload.name
         ),
     );
     d.status.stable = Some(found.clone());
@@ -313,8 +319,9 @@ fn settle(d: &mut Draft<'_>, workload: &Workload, proven: bool) {
             Phase::Stable,
             "Stable",
             format!(
-                "{} pods run the stable version; the next template is held back and tried first",
-                workload.replicas
+                "{} {} the stable version; the next template is held back and tried first",
+                several(workload.replicas, "pod"),
+                if workload.replicas == 1 { "runs" } else { "run" }
             ),
         ),
     };

@@ -13,7 +13,7 @@ use super::run::assess;
 use super::snapshot::{PodFacts, Workload};
 use super::time::{elapsed, human, left};
 use super::verdict::Assessment;
-use super::words::grouped;
+use super::words::{grouped, several};
 use super::{budget, canary, permission, pods, scaler, weights};
 use crate::api::{Phase, Run, SignalState, Step, Tally, VerdictWord, Wave, WaveState, names};
 
@@ -82,7 +82,11 @@ pub(super) fn start(d: &mut Draft<'_>) {
         Severity::Normal,
         "WaveStarted",
         "Shift",
-        format!("wave {}/{total}: {weight}% of live traffic to {size} canary pods", next.saturating_add(1)),
+        format!(
+            "wave {}/{total}: {weight}% of live traffic to {}",
+            next.saturating_add(1),
+            several(size, "canary pod")
+        ),
     );
     budget::begins(d, &format!("wave {}/{total} at {weight}%", next.saturating_add(1)));
     d.go(Step::Shifting);
@@ -267,7 +271,11 @@ pub(super) fn bake(d: &mut Draft<'_>) {
             Severity::Normal,
             "Promoting",
             "Promote",
-            format!("all waves passed on {requests} canary requests; the gate opens and {replicas} pods roll"),
+            format!(
+                "all waves passed on {requests} canary requests; the gate opens and {} {}",
+                several(replicas, "pod"),
+                if replicas == 1 { "rolls" } else { "roll" }
+            ),
         );
         budget::begins(d, "the promotion");
     }

@@ -24,6 +24,14 @@ pub(crate) fn grouped(number: u64) -> String {
     text
 }
 
+/// `1 pod`, `4 pods`.
+pub(crate) fn several(number: impl Into<u64>, noun: &str) -> String {
+    match number.into() {
+        1 => format!("1 {noun}"),
+        number => format!("{} {noun}s", grouped(number)),
+    }
+}
+
 /// `206:1`, the capital of a bet at fair odds that began with 1.
 pub(crate) fn odds(capital: f64) -> String {
     if capital < 100.0 {

@@ -38,5 +38,6 @@ mod scenarios;
 mod security;
 mod sight;
 mod simulated;
+mod tools;
 mod wire;
 mod world;
