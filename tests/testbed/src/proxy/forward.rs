@@ -125,21 +125,24 @@ async fn answer(shared: Arc<Shared>, from: IpAddr, asked: Asked<Incoming>) -> Re
         }
         _ => {}
     }
-    // A task of its own: who is cut off may give up before what they sent arrives.
-    let passing = tokio::spawn(pass(Arc::clone(&shared), from, head, body, kind));
-    let passed = passing.await.map_err(|_| Closed("passing it on failed"))??;
+    // A task of its own: who is cut off or killed may be gone before what they sent arrives.
+    let passing = pass(Arc::clone(&shared), from, head, body, kind);
+    if let Some((effect @ (Effect::LoseAnswer | Effect::KeepAnswer), hits)) = fate.effect {
+        // And what it met is told all the same, or whoever waits for the n-th waits for ever.
+        let unseen = tokio::spawn(async move {
+            let passed = passing.await;
+            let status = passed.as_ref().ok().map(|passed| passed.status().as_u16());
+            if let Ok(passed) = passed {
+                let _ = whole(passed).await;
+            }
+            hits.send_modify(|all| all.push(Hit { from, line, status }));
+        });
+        let _ = unseen.await;
+        return if effect == Effect::KeepAnswer { pending().await } else { Err(Closed("the answer was lost")) };
+    }
+    let passed = tokio::spawn(passing).await.map_err(|_| Closed("passing it on failed"))??;
     let status = Some(passed.status().as_u16());
     match fate.effect {
-        Some((Effect::LoseAnswer, hits)) => {
-            let _ = whole(passed).await;
-            told(status, &hits);
-            Err(Closed("the answer was lost"))
-        }
-        Some((Effect::KeepAnswer, hits)) => {
-            let _ = whole(passed).await;
-            told(status, &hits);
-            pending().await
-        }
         Some((Effect::CutAnswer, hits)) if kind != Which::Watches => {
             let (head, all) = whole(passed).await?;
             told(status, &hits);

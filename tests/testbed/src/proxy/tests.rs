@@ -15,6 +15,9 @@ use super::*;
 async fn upstream() -> (SocketAddr, Arc<AtomicU32>) {
     let writes = Arc::new(AtomicU32::new(0));
     let write = |State(writes): State<Arc<AtomicU32>>, headers: Headers| async move {
+        if let Some(pause) = headers.get("pause-ms").and_then(|pause| pause.to_str().ok()?.parse().ok()) {
+            tokio::time::sleep(Duration::from_millis(pause)).await;
+        }
         writes.fetch_add(1, Ordering::SeqCst);
         headers.get("authorization").and_then(|token| token.to_str().ok()).unwrap_or_default().to_owned()
     };
@@ -117,6 +120,22 @@ async fn what_is_refused_does_not_arrive_and_what_is_lost_does() {
         let hit = struck.first().await.unwrap();
         assert_eq!((hit.line.as_str(), hit.status), ("PATCH /write", (arrives == 1).then_some(200)), "{effect:?}");
         assert_eq!(between.write().await.unwrap().0, 200, "{effect:?} is over");
+        between.proxy.clear();
+    }
+}
+
+#[tokio::test]
+async fn what_it_strikes_is_told_though_the_sender_is_gone_before_the_answer() {
+    let between = Between::new().await;
+    for effect in [Effect::LoseAnswer, Effect::KeepAnswer] {
+        let before = between.written();
+        let mut struck = between.add(Which::Writes, When::Nth(1), effect);
+        let request = between.client.patch(format!("http://{}/write", between.proxy.address()));
+        let gone = request.header("pause-ms", "300").timeout(Duration::from_millis(50)).body("{}").send().await;
+        assert!(gone.is_err(), "{effect:?}");
+        let hit = tokio::time::timeout(Duration::from_secs(5), struck.first()).await.expect("it is told").unwrap();
+        assert_eq!((hit.line.as_str(), hit.status), ("PATCH /write", Some(200)), "{effect:?}");
+        assert_eq!(between.written(), before + 1, "{effect:?}");
         between.proxy.clear();
     }
 }
