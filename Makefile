@@ -21,8 +21,8 @@ TOOLS ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/sluice-tools
 CARGO_DENY := $(TOOLS)/cargo-deny-0.20.2
 CARGO_CYCLONEDX := $(TOOLS)/cargo-cyclonedx-0.5.9
 HADOLINT := $(TOOLS)/hadolint-2.15.1
-# Tests of the cluster that run at once.
-E2E_THREADS ?= 4
+# Tests of the cluster that run at once, beside those that run alone.
+E2E_THREADS ?= 3
 
 .PHONY: help
 help: ## List the targets
@@ -96,7 +96,7 @@ mutants: ## Break the operator on purpose and see which seeds of the simulation 
 	python3 tests/sim/mutants.py $(MUTANT_SEEDS) $(CARGO_TARGET_DIR)/mutants
 
 .PHONY: e2e
-e2e: tools build ## Run the end-to-end tests on a testbed of their own
+e2e: tools build ## Run the end-to-end tests on testbeds of their own
 	cargo test --locked --test e2e --no-run
 	tests/e2e.sh $(TESTBED) test $(RELEASE) $(E2E_THREADS)
 

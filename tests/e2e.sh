@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
-# Runs the end-to-end tests in a testbed of their own, and takes it down whatever happens.
+# Runs the end-to-end tests on testbeds of their own, and takes these down whatever happens.
 # usage: e2e.sh TESTBED NAME FOLDER-WITH-BINARIES THREADS [FILTER]
-# At the end the operator's calls in the audit log are compared with its rights: none may have been denied, and after a
+# A run of all tests takes two testbeds: NAME, and NAME-alone for those that disturb everybody (tests/e2e/alone), whose
+# lines begin with "alone | ". With a filter there is one.
+# At the end the operator's calls in the audit logs are compared with its rights: none may have been denied, and after a
 # run of all tests each right must have been used.
 # With SLUICE_CHAOS=1 a fault proxy is between the operator and the API server, and the tests that bring their own are
 # left out. SLUICE_SEED chooses its faults.
@@ -9,41 +11,70 @@ set -euo pipefail
 testbed=$1 name=$2 binaries=$3 threads=$4 filter=${5:-}
 cd "$(dirname "$0")/.."
 
+chaos=${SLUICE_CHAOS:-0} slower=1 names=("$name")
+if [ "$chaos" = 1 ]; then slower=${SLUICE_SLOWER:-4}; fi
+if [ -z "$filter" ] && [ "$chaos" = 0 ]; then names+=("$name-alone"); fi
+
 # The test of the upgrade begins with the operator of the commit before this one.
 previous=
 case $filter in
-  '' | *upgrade* | *chaos*) previous=$(tests/previous.sh "$CARGO_TARGET_DIR") ;;
+  '' | *upgrade* | *chaos* | *alone*) previous=$(tests/previous.sh "$CARGO_TARGET_DIR") ;;
 esac
 
-proxy=
+proxy= alone=
 end() {
+  # A process that is gone already is as good.
+  [ -z "$alone" ] || kill "$alone" 2> /dev/null || true
   # It prints what came through it.
   [ -z "$proxy" ] || { kill "$proxy" && wait "$proxy" || true; }
-  "$testbed" down --name "$name"
+  for one in "${names[@]}"; do "$testbed" down --name "$one"; done
 }
 trap end EXIT
-tests/install.sh "$testbed" "$name" "$binaries"
-[ -z "$previous" ] || "$testbed" image --name "$name" --load --tag sluice.test/sluice:previous --entrypoint /sluice "$previous/sluice"
+for one in "${names[@]}"; do
+  tests/install.sh "$testbed" "$one" "$binaries"
+  [ -z "$previous" ] || "$testbed" image --name "$one" --load --tag sluice.test/sluice:previous --entrypoint /sluice "$previous/sluice"
+done
 
-skip=() slower=1
-if [ "${SLUICE_CHAOS:-0}" = 1 ]; then
+if [ "$chaos" = 1 ]; then
   "$testbed" proxy --name "$name" --seed "${SLUICE_SEED:-1}" &
   proxy=$!
   # Only new connections pass it.
   kubectl() { "$testbed" exec --name "$name" -- kubectl -n sluice-system "$@"; }
   kubectl delete pod -l app.kubernetes.io/name=sluice > /dev/null
   kubectl rollout status deployment/sluice --timeout=90s
-  skip=(--skip chaos::) slower=${SLUICE_SLOWER:-4}
 fi
 
 # Everything is built: inside there is no way out to a registry.
-"$testbed" exec --name "$name" -- env SLUICE_REQUIRE_CLUSTER=1 SLUICE_ROLLBACKS="${SLUICE_ROLLBACKS:-1}" \
-  SLUICE_TAKEOVERS="${SLUICE_TAKEOVERS:-1}" SLUICE_INTERVENTIONS="${SLUICE_INTERVENTIONS:-3}" \
-  SLUICE_KILLS="${SLUICE_KILLS:-16}" SLUICE_SEED="${SLUICE_SEED:-1}" SLUICE_SLOWER="$slower" SLUICE_PREVIOUS="$previous" CARGO_NET_OFFLINE=true \
-  cargo test --locked --test e2e -- --test-threads "$threads" --nocapture "${skip[@]}" $filter
+# usage: run TESTBED-NAME THREADS [ARGUMENTS OF THE TESTS]
+run() {
+  local at=$1 threads=$2
+  shift 2
+  "$testbed" exec --name "$at" -- env SLUICE_REQUIRE_CLUSTER=1 SLUICE_ROLLBACKS="${SLUICE_ROLLBACKS:-1}" \
+    SLUICE_TAKEOVERS="${SLUICE_TAKEOVERS:-1}" SLUICE_INTERVENTIONS="${SLUICE_INTERVENTIONS:-3}" \
+    SLUICE_KILLS="${SLUICE_KILLS:-16}" SLUICE_SEED="${SLUICE_SEED:-1}" SLUICE_SLOWER="$slower" SLUICE_PREVIOUS="$previous" CARGO_NET_OFFLINE=true \
+    cargo test --locked --test e2e -- --test-threads "$threads" --nocapture "$@"
+}
 
+if [ "${#names[@]}" = 2 ]; then
+  run "$name-alone" 1 alone:: > >(sed -u 's/^/alone | /') 2>&1 &
+  alone=$!
+  failed=0
+  run "$name" "$threads" --skip alone:: || failed=$?
+  [ "$failed" = 0 ] || echo "e2e.sh: a test failed, see above; those that run alone go on"
+  wait "$alone" || failed=$?
+  alone=
+  [ "$failed" = 0 ] || exit "$failed"
+elif [ "$chaos" = 1 ]; then
+  run "$name" "$threads" --skip chaos:: $filter
+else
+  run "$name" "$threads" $filter
+fi
+
+logs=()
+for one in "${names[@]}"; do
+  parts=$("$testbed" audit-log --name "$one")
+  readarray -t -O "${#logs[@]}" logs <<< "$parts"
+done
 all=()
-[ -n "$filter" ] || [ "${#skip[@]}" -gt 0 ] || all=(--every-right-used)
-parts=$("$testbed" audit-log --name "$name")
-readarray -t log <<< "$parts"
-"$binaries/sluice" rights --audit "${log[@]}" "${all[@]}"
+[ "${#names[@]}" = 1 ] || all=(--every-right-used)
+"$binaries/sluice" rights --audit "${logs[@]}" "${all[@]}"

@@ -4,14 +4,12 @@ use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
 use crate::harness::app::{App, COARSE, Plan};
-use crate::harness::asking::ask_as_admin;
 use crate::harness::gateway::{Client, assert_unharmed};
-use crate::harness::install::{manifest, restored};
 use crate::harness::left::{assert_let_go, assert_nothing_left, paused, running, version};
 use crate::harness::look::{self, condition, percents, text, weights};
 use crate::harness::record::{Kind, Now};
+use crate::harness::shared;
 use crate::harness::world::World;
-use crate::harness::{alone, shared};
 
 const DELETE: [&str; 4] = ["delete", "rollouts.sluice.dev/shop", "--wait=true", "--timeout=60s"];
 
@@ -30,12 +28,12 @@ fn fence(app: &App) -> Value {
 }
 
 /// One wave of 20% that lasts until the test is done with it.
-fn long() -> Plan {
+pub fn long() -> Plan {
     Plan { waves: vec![(20, "5m")], evidence: COARSE, ..Plan::default() }
 }
 
 /// A shop at rest with its Rollout; returns it with its client and its route.
-async fn governed(world: &World, replicas: u32, plan: &Plan) -> (App, Client, Value) {
+pub async fn governed(world: &World, replicas: u32, plan: &Plan) -> (App, Client, Value) {
     let app = world.app("shop").replicas(replicas);
     world.deploy(&app).await;
     world.apply(&[fence(&app)]).await;
@@ -46,7 +44,7 @@ async fn governed(world: &World, replicas: u32, plan: &Plan) -> (App, Client, Va
 }
 
 /// Applies a good version and waits until its canary has the wave's weight and serves.
-async fn in_wave(world: &World, app: &App) {
+pub async fn in_wave(world: &World, app: &App) {
     world.apply(&[app.version("v2").deployment()]).await;
     world.phase("shop", "Baking", 60).await;
     let copied = world.record.look(|now| now.all(Kind::NetworkPolicy).any(look::is_canary));
@@ -64,7 +62,7 @@ async fn assert_left_paused(world: &World, held: &str) {
 }
 
 /// Pods of these versions alone serve, and the Deployment has rolled out.
-async fn serves(world: &World, versions: &[&str]) {
+pub async fn serves(world: &World, versions: &[&str]) {
     world
         .until(&format!("pods of {versions:?} serve"), 90, |now| {
             let whole = now.get(Kind::Deployment, "shop").is_some_and(look::rolled_out);
@@ -265,87 +263,6 @@ fn a_rollout_that_cannot_be_cleaned_up_goes_when_it_is_abandoned() {
             world.succeeds(&["rollout", "resume", "deployment/shop"]).await;
             serves(world, &["v2", "v2"]).await;
             assert_nothing_left(world, &route).await;
-            assert_unharmed(&client.stop().await);
-        })
-    });
-}
-
-/// Takes the operator away, and then its rights: what still ends is not to be denied anything. Its policies stay.
-async fn remove_operator(world: &World) {
-    world.succeeds(&["--namespace=sluice-system", "delete", "-f", &manifest("operator.yaml")]).await;
-    let gone = ["--namespace=sluice-system", "wait", "--for=delete", "pod", "-l", "app.kubernetes.io/name=sluice"];
-    world.succeeds(&[&gone[..], &["--timeout=60s"]].concat()).await;
-    for file in ["rbac.yaml", "../components/httproutes/rbac.yaml", "../components/grpcroutes/rbac.yaml"] {
-        world.succeeds(&["--namespace=sluice-system", "delete", "-f", &manifest(file)]).await;
-    }
-}
-
-/// Lets the Rollout go without an operator, and takes its label off, which the policies would put back.
-async fn forget_rollout(world: &World) {
-    world.succeeds(&["delete", "rollouts.sluice.dev/shop", "--wait=false"]).await;
-    let without = r#"{"metadata":{"finalizers":null}}"#;
-    world.succeeds(&["patch", "rollouts.sluice.dev/shop", "--type=merge", "-p", without]).await;
-    world.takes_label_off("shop").await;
-}
-
-#[test]
-fn scenario_07_without_an_operator_stable_serves_on_and_kubectl_is_enough() {
-    alone("removed", |world| {
-        Box::pin(async move {
-            let (app, client, route) = governed(world, 2, &long()).await;
-            in_wave(world, &app).await;
-            ask_as_admin(world, "Abort").await;
-            world.complete("shop", "Aborted", 60).await;
-            let pods = world.record.look(|now| look::stable_pods(now, "shop"));
-            restored(world, async {
-                remove_operator(world).await;
-                let unproven = "its template is not proven yet";
-                world.refuses(&["rollout", "resume", "deployment/shop"], unproven).await;
-                // The first of the two ways of docs/operations.md: the stable template, and then the glass.
-                world.apply(&[app.deployment()]).await;
-                assert!(paused(&world.deployment("shop").await), "nobody opens");
-                let glass =
-                    r#"{"metadata":{"annotations":{"sluice.dev/break-glass":"INC-7"}},"spec":{"paused":false}}"#;
-                world.succeeds(&["patch", "deployment/shop", "--type=merge", "-p", glass]).await;
-                serves(world, &["v1", "v1"]).await;
-                assert_eq!(world.record.look(|now| look::stable_pods(now, "shop")), pods, "nothing rolled");
-                // The next template is held back all the same. The second way: without the policies.
-                world.apply(&[app.version("v3").deployment()]).await;
-                assert!(paused(&world.deployment("shop").await));
-                world.stays("stable serves on", 3, |now| running(now, "shop") == ["v1", "v1"]).await;
-                world.succeeds(&["delete", "-f", &manifest("policies.yaml")]).await;
-                world.succeeds_soon(&["rollout", "resume", "deployment/shop"]).await;
-                serves(world, &["v3", "v3"]).await;
-                forget_rollout(world).await;
-                assert_nothing_left(world, &route).await;
-            })
-            .await;
-            assert_unharmed(&client.stop().await);
-        })
-    });
-}
-
-#[test]
-fn scenario_07_without_an_operator_a_wave_is_taken_back_by_hand() {
-    alone("removed-wave", |world| {
-        Box::pin(async move {
-            let (app, client, route) = governed(world, 2, &long()).await;
-            in_wave(world, &app).await;
-            restored(world, async {
-                remove_operator(world).await;
-                let still = |now: &Now| look::share(now.get(Kind::HttpRoute, "shop").unwrap(), "shop") == 20.0;
-                world.stays("nothing moves", 3, still).await;
-                // The route as the team wrote it, which takes the canary out; then everything of the Rollout goes with it.
-                world.apply(&[app.route()]).await;
-                world.succeeds(&["delete", "-f", &manifest("policies.yaml")]).await;
-                forget_rollout(world).await;
-                world.apply(&[app.deployment()]).await;
-                world.succeeds_soon(&["rollout", "resume", "deployment/shop"]).await;
-                serves(world, &["v1", "v1"]).await;
-                assert_nothing_left(world, &route).await;
-            })
-            .await;
-            client.more(120).await;
             assert_unharmed(&client.stop().await);
         })
     });

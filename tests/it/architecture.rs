@@ -169,6 +169,23 @@ fn every_write_asks_whether_this_process_leads() {
 }
 
 #[test]
+fn scenarios_that_run_alone_are_where_they_are_looked_for() {
+    let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/testing.md")).unwrap();
+    for (path, text) in sources("tests/e2e") {
+        let place = path.to_str().unwrap().split("tests/e2e/").nth(1).unwrap();
+        if let Some(name) = place.strip_prefix("alone/") {
+            let told =
+                name.ends_with("mod.rs") || page.contains(&format!("| `{}` |", name.trim_start_matches("chaos/")));
+            assert!(told, "docs/testing.md says nothing of {place}");
+        } else {
+            // On one testbed with others it would stop them all.
+            let disturbs = !place.starts_with("harness/") && code(&text).any(|line| line.contains("alone(\""));
+            assert!(!disturbs, "{place}: a scenario that runs alone belongs into tests/e2e/alone");
+        }
+    }
+}
+
+#[test]
 fn every_module_says_what_it_owns() {
     for (path, text) in sources("src") {
         let first = text.lines().next().unwrap_or_default();

@@ -204,6 +204,8 @@ fn spawn(component: &Component, layout: &Layout) -> Result<i32> {
         .env_clear()
         .env("PATH", PATH)
         .env("HOME", layout::DATA)
+        // Most parts are Go programs on few cores: memory for time.
+        .env("GOGC", "300")
         .env(RUN_VARIABLE, run)
         .envs(component.env.iter().map(|(name, value)| (name, value)))
         .current_dir("/")

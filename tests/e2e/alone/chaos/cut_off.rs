@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use testbed::proxy::{Effect, Fault, Filter, Proxy, When};
 
 use super::rollback::of_the_route;
+use crate::alone::killed::assert_recorded_once;
 use crate::harness::app::{COARSE, Plan};
 use crate::harness::asking::ask_as_admin;
 use crate::harness::gateway::{Client, assert_unharmed};
@@ -16,7 +17,6 @@ use crate::harness::proxy::{between, first};
 use crate::harness::record::Kind;
 use crate::harness::world::World;
 use crate::harness::{alone, audit, operator};
-use crate::killed::assert_recorded_once;
 
 /// The goal: so many seconds until another one decides.
 const TAKEOVER: f64 = 20.0;
