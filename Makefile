@@ -60,10 +60,10 @@ down: ## Take the testbed down; nothing of it is left
 	@$(TESTBED) down --name $(NAME)
 
 .PHONY: demo
-demo: tools ## Show it: a good version promoted, a bad one taken back, records and alert
+demo: ## Show it: a good version promoted, a bad one taken back, records and alert
 ifeq ($(KUBECONTEXT),)
 	@[ -x $(TESTBED) ] || echo "The first time, on two cores: 6 minutes for Rust, 5 for Kubernetes, then 2 for the demo itself."
-	@$(MAKE) --no-print-directory build
+	@$(MAKE) --no-print-directory tools build
 	@tests/demo.sh $(TESTBED) $(NAME) $(RELEASE)
 else
 	@$(MAKE) --no-print-directory build

@@ -21,19 +21,19 @@ case $filter in
   '' | *upgrade* | *chaos* | *alone*) previous=$(tests/previous.sh "$CARGO_TARGET_DIR") ;;
 esac
 
-proxy= alone=
+proxy=
 end() {
-  # A process that is gone already is as good.
-  [ -z "$alone" ] || kill "$alone" 2> /dev/null || true
   # It prints what came through it.
   [ -z "$proxy" ] || { kill "$proxy" && wait "$proxy" || true; }
-  for one in "${names[@]}"; do "$testbed" down --name "$one"; done
+  # This ends what runs in them. One that stays up keeps no other up, and is a failure.
+  local left=0
+  for one in "${names[@]}"; do "$testbed" down --name "$one" || left=$?; done
+  [ "$left" = 0 ] || exit "$left"
 }
 trap end EXIT
-for one in "${names[@]}"; do
-  tests/install.sh "$testbed" "$one" "$binaries"
-  [ -z "$previous" ] || "$testbed" image --name "$one" --load --tag sluice.test/sluice:previous --entrypoint /sluice "$previous/sluice"
-done
+for one in "${names[@]}"; do tests/install.sh "$testbed" "$one" "$binaries"; done
+# The last is where tests run alone.
+[ -z "$previous" ] || "$testbed" image --name "${names[-1]}" --load --tag sluice.test/sluice:previous --entrypoint /sluice "$previous/sluice"
 
 if [ "$chaos" = 1 ]; then
   "$testbed" proxy --name "$name" --seed "${SLUICE_SEED:-1}" &
@@ -62,7 +62,6 @@ if [ "${#names[@]}" = 2 ]; then
   run "$name" "$threads" --skip alone:: || failed=$?
   [ "$failed" = 0 ] || echo "e2e.sh: a test failed, see above; those that run alone go on"
   wait "$alone" || failed=$?
-  alone=
   [ "$failed" = 0 ] || exit "$failed"
 elif [ "$chaos" = 1 ]; then
   run "$name" "$threads" --skip chaos:: $filter

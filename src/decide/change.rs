@@ -15,6 +15,8 @@ use crate::api::{Change, ChangeKind, Classification, Commit, Confidence, Outcome
 const COMMITS: usize = 50;
 /// The longest value that is kept.
 const LONGEST: usize = 253;
+/// The longest `classification.by` that the schema takes.
+const BY_LONGEST: usize = 256;
 
 /// What the annotations say.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -145,7 +147,8 @@ pub(super) fn classify(
     } else {
         (ChangeKind::Planned, Confidence::Medium, "nothing says otherwise".to_owned())
     };
-    (Classification { kind, confidence, by }, remediates)
+    // A status that another hand or version wrote may hold a longer name, and the API server would refuse this one.
+    (Classification { kind, confidence, by: by.chars().take(BY_LONGEST).collect() }, remediates)
 }
 
 #[cfg(test)]
@@ -223,5 +226,17 @@ mod tests {
         let said = Said { remediates: Some("shop-1-cc".into()), kind: Some(ChangeKind::Planned), ..Said::default() };
         let told = classify(&status, &said, "r1", failed);
         assert_eq!((told.0.kind, told.1.as_deref()), (ChangeKind::Planned, Some("shop-1-cc")));
+    }
+    #[test]
+    fn where_it_comes_from_fits_into_the_status() {
+        let longest = |replaced_by: String, failed: Option<String>| {
+            let mut status = RolloutStatus::default();
+            status.former.push(Former { revision: "r1".into(), replaced_by, until: Timestamp::UNIX_EPOCH });
+            let revision = if failed.is_some() { "r2" } else { "r1" };
+            classify(&status, &Said::default(), revision, failed).0.by.chars().count()
+        };
+        // The schema takes 256 characters; a status of another version may hold a name that is none.
+        assert_eq!(longest("😀".repeat(300), None), 256);
+        assert_eq!(longest(String::new(), Some("😀".repeat(300))), 256);
     }
 }

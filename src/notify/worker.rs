@@ -113,9 +113,10 @@ impl Notifier {
         let mut outbox = Outbox::new(&uid, sink.status.clone().unwrap_or_default(), created, now);
         let mut save_at: Option<Timestamp> = None;
         while let Some(sink) = present() {
-            outbox.meets(sink.metadata.generation.unwrap_or_default());
+            let generation = sink.metadata.generation.unwrap_or_default();
+            outbox.meets(generation);
             let delivered = self.leadership.may_write() && self.step(&sink, &mut outbox).await;
-            let (generation, now) = (sink.metadata.generation.unwrap_or_default(), self.clock.now());
+            let now = self.clock.now();
             if outbox.to_save(generation) && save_at.is_none_or(|at| at <= now) {
                 match record::sink_status(&self.writer, &name, &uid, &outbox.status(generation)).await {
                     Ok(()) => {

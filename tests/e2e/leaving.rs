@@ -1,4 +1,4 @@
-//! Scenarios 5 to 7, and the other ways in which Sluice lets a workload go: disabled, abandoned.
+//! Scenarios 5 and 6, and the other ways in which Sluice lets a workload go: disabled, abandoned.
 
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};

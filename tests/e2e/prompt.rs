@@ -8,6 +8,7 @@ use crate::harness::asking::{Answer, assert_in_record, bind, held, honoured};
 use crate::harness::gateway::{Client, assert_unharmed};
 use crate::harness::look::{self, condition, stable_pods, text, weights};
 use crate::harness::record::Kind;
+use crate::harness::spread::Spread;
 use crate::harness::world::World;
 use crate::harness::{shared, slower};
 use crate::people::{baking, govern, plan, with_approval};
@@ -30,17 +31,9 @@ impl Times {
         self.seconds.push(answer.seconds);
     }
 
-    fn judge(mut self) {
-        self.seconds.sort_by(f64::total_cmp);
-        let seconds = &self.seconds;
-        let (least, middle, most) = (seconds[0], seconds[seconds.len() / 2], seconds[seconds.len() - 1]);
-        let all: Vec<String> = seconds.iter().map(|seconds| format!("{seconds:.2}")).collect();
-        eprintln!(
-            "interventions: from the object to {}, {} times: min {least:.2}s, median {middle:.2}s, max {most:.2}s ({})",
-            self.what,
-            seconds.len(),
-            all.join(" ")
-        );
+    fn judge(self) {
+        let Spread { most, .. } =
+            Spread::told(&format!("interventions: from the object to {}", self.what), self.seconds);
         assert!(most < PROMPT * slower(), "from the object to {}: {most:.2}s", self.what);
     }
 }

@@ -7,6 +7,7 @@ use crate::harness::app::{App, Plan, errors};
 use crate::harness::gateway::Client;
 use crate::harness::look::{self, condition, number, percents, stable_pods, text, time, weights};
 use crate::harness::record::Kind;
+use crate::harness::spread::Spread;
 use crate::harness::world::World;
 use crate::harness::{receiver, shared, slower};
 
@@ -117,18 +118,13 @@ fn assert_recorded(world: &World, attempt: usize, seen: &testbed::load::VersionC
 }
 
 /// The goal: weight 0 within 3 s of the sample at worst, and within 1 s in the middle of many.
-fn judge(mut seconds: Vec<f64>) {
-    seconds.sort_by(f64::total_cmp);
-    let (least, middle, most) = (seconds[0], seconds[seconds.len() / 2], seconds[seconds.len() - 1]);
-    let all: Vec<String> = seconds.iter().map(|seconds| format!("{seconds:.2}")).collect();
-    eprintln!(
-        "scenario 18: from the breaching sample to weight 0 in the route, {} times: min {least:.2}s, median {middle:.2}s, max {most:.2}s ({})",
-        seconds.len(),
-        all.join(" ")
-    );
+fn judge(seconds: Vec<f64>) {
+    let times = seconds.len();
+    let Spread { least, middle, most } =
+        Spread::told("scenario 18: from the breaching sample to weight 0 in the route", seconds);
     assert!(least >= 0.0, "weight 0 before the sample: the clocks differ");
     assert!(most < 3.0 * slower(), "the worst took {most:.2}s");
-    assert!(seconds.len() < 5 || middle < 1.0 * slower(), "the median is {middle:.2}s");
+    assert!(times < 5 || middle < 1.0 * slower(), "the median is {middle:.2}s");
 }
 
 /// The rejected template applied again does nothing, and an administrator cannot let it roll by accident.

@@ -98,6 +98,21 @@ fn compilers_that_are_missing_or_too_old_are_named() {
     assert_eq!(machine.looked_over_for("build"), (true, String::new()));
 }
 
+/// A cluster that is there already needs neither root nor Go.
+#[test]
+fn the_demo_on_ones_own_cluster_asks_for_less() {
+    let asks = |arguments: &[&str]| {
+        let folder = env!("CARGO_MANIFEST_DIR");
+        let mut make = Command::new("make");
+        make.env_remove("MAKEFLAGS").env_remove("KUBECONTEXT").args(["--dry-run", "demo"]).args(arguments);
+        let output = make.current_dir(folder).output();
+        let printed = String::from_utf8(output.unwrap().stdout).unwrap();
+        ["tools.sh testbed", "tools.sh build"].map(|what| printed.contains(what))
+    };
+    assert_eq!(asks(&[]), [true, true]);
+    assert_eq!(asks(&["KUBECONTEXT=mine"]), [false, true]);
+}
+
 #[test]
 fn the_readme_names_the_version_of_go_that_is_asked_for() {
     let read = |file: &str| std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap();

@@ -235,7 +235,7 @@ fn figures(cluster: &Cluster) -> Result<()> {
     heading("The delivery figures of these two attempts");
     typed(&format!("kubectl get {objects} -n demo -o yaml | sluice report --from - --since 7d"));
     indented(report(&records)?.trim_end());
-    line("A rollback is a failed change. Rework is what is deployed to repair one: none yet. See docs/figures.md.");
+    line("A rollback is a failed change; rework counts what is deployed to repair one. See docs/figures.md.");
     Ok(())
 }
 

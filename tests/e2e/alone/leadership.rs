@@ -11,6 +11,7 @@ use crate::harness::gateway::{Client, assert_unharmed};
 use crate::harness::look::{self, percents, weights};
 use crate::harness::operator::Leader;
 use crate::harness::record::Kind;
+use crate::harness::spread::Spread;
 use crate::harness::world::World;
 use crate::harness::{alone, audit, operator, slower};
 
@@ -42,15 +43,8 @@ async fn stop(world: &World) -> f64 {
     after.seen.duration_since(at).as_secs_f64()
 }
 
-fn judge(what: &str, mut seconds: Vec<f64>, limit: f64) {
-    seconds.sort_by(f64::total_cmp);
-    let (least, middle, most) = (seconds[0], seconds[seconds.len() / 2], seconds[seconds.len() - 1]);
-    let all: Vec<String> = seconds.iter().map(|seconds| format!("{seconds:.2}")).collect();
-    eprintln!(
-        "scenario 31: from {what} to the Lease's new holder, {} times: min {least:.2}s, median {middle:.2}s, max {most:.2}s ({})",
-        seconds.len(),
-        all.join(" ")
-    );
+fn judge(what: &str, seconds: Vec<f64>, limit: f64) {
+    let Spread { most, .. } = Spread::told(&format!("scenario 31: from {what} to the Lease's new holder"), seconds);
     assert!(most < limit * slower(), "from {what} to the new holder: {most:.2}s, at most {limit}s are allowed");
 }
 

@@ -17,6 +17,10 @@ const POLICIES: &str = "mutatingadmissionpolicies,mutatingadmissionpolicybinding
 /// By which everything that is shipped is found.
 const OURS: &str = "-lapp.kubernetes.io/name=sluice";
 
+fn plan() -> Plan {
+    Plan { waves: vec![(40, "2s")], evidence: COARSE, ..Plan::default() }
+}
+
 /// What belongs to the user, without what Kubernetes and the gateway say about it: pods are still leaving.
 fn written(now: &Now) -> Vec<Value> {
     let without = |kind| {
@@ -31,7 +35,6 @@ fn a_release_of_the_chart_is_installed_upgraded_tested_and_removed() {
     alone("helm", |world| {
         Box::pin(async move {
             let app = world.app("shop");
-            let plan = Plan { waves: vec![(40, "2s")], evidence: COARSE, ..Plan::default() };
             world.deploy(&app).await;
             let client = Client::start(&app, 60).await;
             let released = restored(world, async {
@@ -51,7 +54,7 @@ fn a_release_of_the_chart_is_installed_upgraded_tested_and_removed() {
                 let policies = "mutatingadmissionpolicies,validatingadmissionpolicies";
                 assert_eq!(world.succeeds(&["get", policies, OURS, "-o", "name"]).await.lines().count(), 14);
 
-                world.adopt(&app, &plan).await;
+                world.adopt(&app, &plan()).await;
                 let rollout = world.get(Kind::Rollout, "shop").unwrap();
                 assert_eq!(condition(&rollout, "Gated"), Some(("True", "Proven")));
                 world.apply(&[app.version("v2").deployment()]).await;
@@ -126,7 +129,6 @@ fn one_namespace_is_governed_with_rights_in_it_alone() {
     alone("namespaced", |world| {
         Box::pin(async move {
             let app = world.app("shop");
-            let plan = Plan { waves: vec![(40, "2s")], evidence: COARSE, ..Plan::default() };
             world.deploy(&app).await;
             let client = Client::start(&app, 60).await;
             let governed = restored(world, async {
@@ -144,7 +146,7 @@ fn one_namespace_is_governed_with_rights_in_it_alone() {
                     }
                 }
 
-                world.adopt(&app, &plan).await;
+                world.adopt(&app, &plan()).await;
                 world.apply(&[app.version("v2").deployment()]).await;
                 world.complete("shop", "Promoted", 90).await;
                 // It may not even look elsewhere.

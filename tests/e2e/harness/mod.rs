@@ -20,6 +20,7 @@ pub mod proxy;
 pub mod receiver;
 pub mod record;
 pub mod second;
+pub mod spread;
 pub mod world;
 
 use std::future::Future;
